@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine with Python 3.11 or later: `make lab` and `make test`.
+# On Windows, or in an environment of your own, use the pip lines of the README.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SHELL  := /bin/sh
+
+.PHONY: lab test check unit notebooks-test browser notebooks format clean
+
+lab: $(VENV)/lab.done
+	$(BIN)/jupyter lab notebooks/00_click_to_segment.ipynb
+
+test: check unit notebooks-test browser
+
+# The fast loop: style, types, unit tests and the examples in the docstrings.
+check: $(VENV)/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(VENV)/dev.done
+	$(BIN)/pytest -q -m "not browser" --doctest-modules
+
+notebooks-test: $(VENV)/dev.done
+	$(BIN)/pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+
+browser: $(VENV)/dev.done
+	$(BIN)/pytest -q -m browser tests/browser
+
+# Run the notebooks from top to bottom and store their outputs.
+notebooks: $(VENV)/dev.done
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+format: $(VENV)/dev.done
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/lab.done: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -e ".[lab]"
+	touch $@
+
+$(VENV)/dev.done: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -e ".[dev]"
+	touch $@ $(VENV)/lab.done
+
+clean:
+	rm -rf $(VENV) build dist runs test-artefacts *.egg-info .pytest_cache .ruff_cache .mypy_cache

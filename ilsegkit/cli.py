@@ -1,0 +1,166 @@
+"""The command line: ``ilsegkit segment | evaluate | train | importance``."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import wraps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import IlsegkitError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Interactive object segmentation that learns from corrections.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Weights = Annotated[Path | None, typer.Option(help="Weights file; the bundled one if left out.")]
+Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is if left out.")]
+Adapt = Annotated[str, typer.Option(help="none, IA, SA or IA+SA.")]
+
+
+def _told(command):
+    """Tell our own errors in one line on standard error and end with 1; anything else is a bug and keeps its traceback."""
+
+    @wraps(command)
+    def wrapper(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except IlsegkitError as error:
+            typer.echo(f"ilsegkit: {error}", err=True)
+            raise typer.Exit(1) from None
+
+    return wrapper
+
+
+@app.callback()
+def _setup() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+
+@app.command()
+@_told
+def segment(
+    image: Annotated[Path, typer.Argument(help="The image to segment.")],
+    clicks: Annotated[str, typer.Option(help="In image pixels: 'x,y,1' for the object, 'x,y,0' for the background.")],
+    out: Annotated[Path, typer.Option(help="The mask to write, a PNG of 0 and 255.")],
+    adapt: Adapt = "IA",
+    weights: Weights = None,
+    device: Device = None,
+) -> None:
+    """Segment an object of an image from a list of clicks, without a window."""
+    from .clicks import parse_clicks
+    from .images import write_mask
+    from .model import load_model
+    from .session import Session
+
+    points = parse_clicks(clicks)
+    session = Session(load_model(weights, device), adapt)
+    session.set_image(image)
+    for click in points:
+        mask = session.click(*click)
+        if session.notice:
+            typer.echo(session.notice, err=True)
+    write_mask(out, mask)
+    typer.echo(f"{out}: {mask.sum()} of {mask.size} pixels, {len(points)} clicks")
+
+
+@app.command()
+@_told
+def evaluate(
+    data: Annotated[str, typer.Argument(help="A folder with images/ and masks/, or the name of a small set, with --root.")],
+    root: Annotated[Path | None, typer.Option(help="Where the small sets lie.")] = None,
+    adapt: Adapt = "none",
+    target: Annotated[float, typer.Option(min=0.0, max=1.0, help="IoU at which an object is good enough.")] = 0.85,
+    max_clicks: Annotated[int, typer.Option(min=1, help="Most clicks an object gets.")] = 20,
+    rule: Annotated[str, typer.Option(help="Robot user: paper or ritm.")] = "paper",
+    records: Annotated[Path | None, typer.Option(help="File for the records; the evaluation goes on from it.")] = None,
+    weights: Weights = None,
+    device: Device = None,
+) -> None:
+    """Let the robot user segment a data set; print clicks and IoU."""
+    from .data import FolderDataset, open_small_set
+    from .evaluation import evaluate as run
+    from .model import load_model
+    from .session import Session
+
+    dataset = open_small_set(data, root) if root is not None else FolderDataset(data)
+    results = run(dataset, Session(load_model(weights, device), adapt), target, max_clicks, rule, records)
+    columns = {f"clicks@{target:.0%}": results.clicks_at(), **{f"IoU@{k}": results.iou_at(k) for k in (1, 2, 4, 10)}}
+    columns |= {"respected": results.respected(), "s/click": results.seconds_per_click()}
+    typer.echo(f"{len(results)} objects, {adapt}: " + ", ".join(f"{name} {value:.3f}" for name, value in columns.items()))
+
+
+@app.command()
+@_told
+def train(
+    data: Annotated[list[Path], typer.Argument(help="Folders with images/ and masks/.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint, log and model; training goes on from it.")],
+    preset: Annotated[
+        str, typer.Option(help="lite or paper, or ARCHITECTURE:ENCODER of segmentation_models_pytorch.")
+    ] = "lite",
+    start: Annotated[str, typer.Option(help="Encoder weights to start from: imagenet or random.")] = "imagenet",
+    iterations: int = 4200,
+    batch: int = 8,
+    size: int = 256,
+    first_stage: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the iterations with sampled clicks.")] = 0.35,
+    rate: float = 1e-3,
+    loss: Annotated[str, typer.Option(help="focal, or ce for Eq. 1.")] = "focal",
+    seed: int = 0,
+    workers: int = 1,
+    device: Device = None,
+) -> None:
+    """Train the initial model in two stages: sampled clicks, then iterative ones."""
+    import torch
+
+    from .data import FolderDataset
+    from .model import InteractiveSegmenter, ModelConfig, pick_device
+    from .training import Recipe, imagenet_encoder
+    from .training import train as run
+
+    torch.manual_seed(seed)
+    architecture, _, encoder = preset.partition(":")
+    model = InteractiveSegmenter(ModelConfig(architecture, encoder) if encoder else preset)
+    if start == "imagenet" and not (out / "checkpoint.pt").is_file():
+        model.start_from(imagenet_encoder(model))
+    recipe = Recipe(iterations, batch, size, first_stage, rate=rate, loss=loss, seed=seed)
+    run(model.to(pick_device(device)), [FolderDataset(folder) for folder in data], out, recipe, workers=workers)
+    typer.echo(f"{out / 'model.safetensors'}: done; give it an importance with 'ilsegkit importance'")
+
+
+@app.command()
+@_told
+def importance(
+    data: Annotated[list[Path], typer.Argument(help="The folders the model was trained on.")],
+    weights: Annotated[Path, typer.Option(help="Weights file.")],
+    out: Annotated[Path, typer.Option(help="Weights file to write, with the importance in it.")],
+    most: Annotated[int, typer.Option(help="Use a random choice of this many objects of each folder.")] = 60,
+    adaptation: Annotated[
+        Path | None, typer.Option(help="JSON with adaptation settings to store, as 'tune' writes it.")
+    ] = None,
+    half: Annotated[bool, typer.Option(help="Store in 16 bits, for handing out.")] = False,
+    seed: int = 0,
+    device: Device = None,
+) -> None:
+    """Compute the importance of each parameter (Eq. 3) and store it with the weights."""
+    from .data import FolderDataset
+    from .importance import estimate_importance
+    from .model import load_model, save_model
+
+    model = load_model(weights, device)
+    total: dict = {}
+    for folder in data:
+        part = estimate_importance(model, FolderDataset(folder), most, seed, out.with_name(f".{folder.name}.importance"))
+        total = {name: total.get(name, 0) + value / len(data) for name, value in part.items()}
+    model.importance = total
+    if adaptation is not None:
+        model.adaptation = json.loads(adaptation.read_text())
+    save_model(out, model, half)
+    typer.echo(f"{out}: importance of {len(total)} tensors stored")

@@ -1,0 +1,250 @@
+"""The robot user segments a sequence of objects (section 4.1); every object's record is saved as it comes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from .clicks import next_click
+from .data.sample import Sample
+from .errors import DataError
+from .metrics import clicks_to_reach, iou, iou_after
+from .session import Session
+
+__all__ = ["Results", "evaluate"]
+
+
+class Results:
+    """What `evaluate` measured.
+
+    Parameters
+    ----------
+    records : list of dict
+        One for each object, in the order they were segmented: ``object_id``, ``class_name``, ``image_id``, ``clicks`` (each
+        ``[x, y, label]``), and for each click ``iou``, ``respected`` (how many of the clicks so far the mask agrees with)
+        and ``seconds``.
+    target_iou : float
+    max_clicks : int
+
+    Examples
+    --------
+    >>> results = Results([{"object_id": "a", "iou": [0.5, 0.9]}, {"object_id": "b", "iou": [0.7]}], 0.85, 20)
+    >>> results.clicks_at(), round(results.iou_at(1), 3)
+    (11.0, 0.6)
+    """
+
+    def __init__(self, records: list[dict[str, Any]], target_iou: float, max_clicks: int) -> None:
+        self.records, self.target_iou, self.max_clicks = records, target_iou, max_clicks
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def clicks_at(self, target_iou: float | None = None) -> float:
+        """clicks@q%: mean number of clicks to reach an IoU, the one that was aimed at if left out.
+
+        Raises
+        ------
+        DataError
+            If it is higher than the one aimed at: objects were left when they reached that.
+        """
+        target = self.target_iou if target_iou is None else target_iou
+        if target > self.target_iou:
+            raise DataError(f"objects were left at IoU {self.target_iou}; evaluate with target_iou={target} for clicks at that")
+        return sum(clicks_to_reach(r["iou"], target, self.max_clicks) for r in self.records) / max(len(self), 1)
+
+    def iou_at(self, clicks: int) -> float:
+        """IoU@k: mean IoU after so many clicks; objects that reached the target earlier keep the IoU they were left with."""
+        return sum(iou_after(r["iou"], clicks) for r in self.records) / max(len(self), 1)
+
+    def curve(self) -> pd.Series:
+        """IoU@k for k = 1 to the most clicks, indexed by k."""
+        counts = range(1, self.max_clicks + 1)
+        return pd.Series([self.iou_at(k) for k in counts], pd.Index(counts, name="clicks"), name="IoU")
+
+    def over_time(self, clicks: int = 4, window: int = 10) -> pd.Series:
+        """IoU@k against the number of objects processed, as a running mean: the learning curve of SA (Fig. 5)."""
+        index = pd.Index(range(1, len(self) + 1), name="objects processed")
+        values = pd.Series([iou_after(r["iou"], clicks) for r in self.records], index, name=f"IoU@{clicks}")
+        return values.rolling(window, min_periods=1).mean()
+
+    def respected(self) -> float:
+        """Share of clicks, counted anew after every click, that the mask agrees with; 1 if there are none."""
+        counted = sum(k + 1 for r in self.records for k in range(len(r["respected"])))
+        return sum(sum(r["respected"]) for r in self.records) / counted if counted else 1.0
+
+    def seconds_per_click(self) -> float:
+        """Median time from click to mask, without the robot user's own."""
+        seconds = [s for r in self.records for s in r["seconds"]]
+        return float(pd.Series(seconds).median()) if seconds else 0.0
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an object: its id, class, clicks to reach the target, and IoU after 1, 2, 4 and 10 clicks."""
+        return pd.DataFrame(
+            {
+                "object_id": r["object_id"],
+                "class_name": r.get("class_name"),
+                f"clicks@{self.target_iou:.0%}": clicks_to_reach(r["iou"], self.target_iou, self.max_clicks),
+                **{f"IoU@{k}": iou_after(r["iou"], k) for k in (1, 2, 4, 10)},
+            }
+            for r in self.records
+        )
+
+    def plot(self, ax=None, **options):
+        """Draw IoU@k on Matplotlib axes (new ones if left out) and give them; options go to ``Axes.plot``."""
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.subplots(figsize=(5, 3.5))[1]
+        curve = self.curve()
+        ax.plot(curve.index, curve, **{"marker": ".", **options})
+        ax.set(xlabel="clicks", ylabel="mean IoU", xlim=(0.5, self.max_clicks + 0.5))
+        ax.grid(alpha=0.3)
+        return ax
+
+
+def evaluate(
+    dataset: Sequence[Sample],
+    session: Session,
+    target_iou: float = 0.85,
+    max_clicks: int = 20,
+    rule: str = "paper",
+    records: str | PathLike[str] | None = None,
+    progress: bool = True,
+) -> Results:
+    """Let the robot user segment every object of a data set, in order, until it is good enough or has taken too many clicks.
+
+    Parameters
+    ----------
+    dataset : sequence of Sample
+    session : Session
+        Goes through the objects with whatever adaptation it is set to; SA carries over from one to the next.
+    target_iou : float, optional
+        An object that has reached it gets no more clicks.
+    max_clicks : int, optional
+        The cap; a miss counts as this many.
+    rule : str, optional
+        The robot user, see `ilsegkit.clicks.RULES`.
+    records : path, optional
+        A file of JSON lines that gets each object's record as it comes. If it has some from an earlier call with the same
+        arguments, the evaluation goes on after them; what SA had learned is kept beside it in ``.state``.
+    progress : bool, optional
+        Show a bar.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    DataError
+        If the file of records belongs to another evaluation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.full((48, 64, 3), 90, np.uint8)
+    >>> image[10:30, 20:40] = 220
+    >>> sample = Sample(image, image[..., 0] > 100, object_id="square")
+    >>> results = evaluate([sample], Session(adapt="none"), target_iou=0.5, max_clicks=3, progress=False)
+    >>> len(results)
+    1
+    """
+    header = {
+        "target_iou": target_iou,
+        "max_clicks": max_clicks,
+        "rule": rule,
+        "objects": len(dataset),
+        "adaptation": asdict(session.adaptation),
+        "model": _fingerprint(session.model),
+    }
+    log = _Records(Path(records), header, session) if records is not None else None
+    done = log.done if log else []
+    bar = tqdm(total=len(dataset), initial=len(done), desc=session.adapt, unit="object", disable=not progress)
+    for index in range(len(done), len(dataset)):
+        record = _segment(dataset[index], session, target_iou, max_clicks, rule)
+        done.append(record)
+        if log:
+            log.save(record, session)
+        bar.update()
+        bar.set_postfix({"clicks": f"{Results(done, target_iou, max_clicks).clicks_at():.2f}"})
+    bar.close()
+    return Results(done, target_iou, max_clicks)
+
+
+def _segment(sample: Sample, session: Session, target_iou: float, max_clicks: int, rule: str) -> dict[str, Any]:
+    """One object, from its first click to `Session.finish`."""
+    session.set_image(sample.image)
+    record: dict[str, Any] = {"object_id": sample.object_id, "class_name": sample.class_name, "image_id": sample.image_id}
+    record |= {"clicks": [], "iou": [], "respected": [], "seconds": []}
+    mask = session.mask
+    while len(record["iou"]) < max_clicks:
+        click = next_click(mask, sample.mask, sample.ignore, session.clicks, rule)
+        if click is None:
+            break
+        began = time.perf_counter()
+        mask = session.click(*click)
+        record["seconds"].append(round(time.perf_counter() - began, 4))
+        record["clicks"].append([click.x, click.y, int(click.positive)])
+        record["iou"].append(round(iou(mask, sample.mask, sample.ignore), 5))
+        record["respected"].append(sum(bool(mask[round(c.y), round(c.x)]) == c.positive for c in session.clicks))
+        if record["iou"][-1] >= target_iou:
+            break
+    session.finish()
+    return record
+
+
+def _fingerprint(model: torch.nn.Module) -> str:
+    """A short hash of the parameters: records of different models must not be mixed."""
+    digest = hashlib.sha256()
+    for value in model.parameters():
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+class _Records:
+    """Records on disk. The first line says which evaluation they belong to."""
+
+    def __init__(self, path: Path, header: dict[str, Any], session: Session) -> None:
+        self.path, self.state = path, path.with_suffix(".state")
+        self.done: list[dict[str, Any]] = []
+        header = json.loads(json.dumps(header))
+        if path.is_file() and path.stat().st_size:
+            # A line without its end was being written when the evaluation was stopped.
+            lines = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            if lines and lines[0] != header:
+                different = sorted(k for k in header if lines[0].get(k) != header[k])
+                raise DataError(
+                    f"{str(path)!r} has the records of another evaluation ({', '.join(different)}); name a new file"
+                )
+            self.done = lines[1:]
+        if session.adaptation.sequence is not None:
+            self._go_on(session)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in (header, *self.done)))
+
+    def _go_on(self, session: Session) -> None:
+        """The weights must be those after the last record; a record they do not know of is measured again."""
+        if not self.done or not self.state.is_file():
+            self.done = []
+            return
+        state = torch.load(self.state, weights_only=True)
+        self.done = self.done[: state["records"]]
+        session.load_state_dict(state["session"])
+
+    def save(self, record: dict[str, Any], session: Session) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        if session.adaptation.sequence is not None:
+            scratch = self.state.with_suffix(".part")
+            torch.save({"records": len(self.done), "session": session.state_dict()}, scratch)
+            scratch.replace(self.state)

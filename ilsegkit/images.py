@@ -1,0 +1,122 @@
+"""Any image a user may have, as 8-bit RGB."""
+
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .errors import ImageError
+
+__all__ = ["read_image", "read_mask", "write_mask"]
+
+
+def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> np.ndarray:
+    """Read an image from a path, a PIL image or an array and give 8-bit RGB.
+
+    Parameters
+    ----------
+    source : path, PIL.Image.Image or array_like
+        Arrays are ``(height, width)`` or ``(height, width, 1 | 3 | 4)``. Floats in 0-1 are scaled by 255, booleans become
+        black and white, and everything else that does not fit 8 bits (16-bit scans, floats of another range) is stretched
+        from its own smallest to its own largest value. Alpha is laid over white. Pictures that a camera has turned are
+        turned upright, as their EXIF tag says.
+
+    Returns
+    -------
+    ndarray of uint8, (height, width, 3)
+        A copy of its own.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing or damaged, the array has another shape, is empty, or holds NaN or infinity.
+
+    Examples
+    --------
+    >>> read_image(np.array([[0, 1], [2, 65535]], np.uint16))[..., 0].tolist()
+    [[0, 0], [0, 255]]
+    """
+    if isinstance(source, str | PathLike):
+        source = _open(Path(source))
+    if isinstance(source, Image.Image):
+        if source.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "LAB"):
+            source = source.convert("RGBA" if source.mode in ("P", "LA", "PA") else "RGB")
+        source = np.asarray(source)
+    return _to_rgb8(np.asarray(source))
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as file:
+            upright = ImageOps.exif_transpose(file)
+            upright.load()
+            return upright
+    except FileNotFoundError:
+        raise ImageError(f"there is no image file {str(path)!r}; check the path") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{str(path)!r} cannot be read as an image ({error}); is it damaged or of another kind?") from error
+
+
+def _to_rgb8(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "buif":
+        raise ImageError(f"an image of type {array.dtype} cannot be used; give a path, a PIL image or an array of numbers")
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        raise ImageError(f"an image of shape {array.shape} cannot be used; it must be H x W, H x W x 3 or H x W x 4")
+    if array.size == 0:
+        raise ImageError(f"the image is empty (shape {array.shape})")
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * 255
+    elif array.dtype != np.uint8:
+        values = array.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise ImageError("the image holds NaN or infinity; replace these values first")
+        low, high = float(values.min()), float(values.max())
+        if array.dtype.kind == "f" and low >= 0 and high <= 1:
+            low, high = 0.0, 1.0
+        elif array.dtype.kind != "f" and low >= 0 and high <= 255:
+            low, high = 0.0, 255.0
+        array = np.rint((values - low) * (255.0 / max(high - low, 1e-12))).astype(np.uint8)
+    if array.shape[2] == 4:
+        alpha = array[..., 3:].astype(np.float32) / 255
+        array = np.rint(array[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3))).copy()
+
+
+def read_mask(path: str | PathLike[str]) -> np.ndarray:
+    """Read an image of labels: ``(height, width)`` integers, as they stand in the file; of several channels the first.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing or damaged.
+    """
+    try:
+        with Image.open(path) as file:
+            labels = np.asarray(file)
+    except FileNotFoundError:
+        raise ImageError(f"there is no mask file {fspath(path)!r}; check the path") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"{fspath(path)!r} cannot be read as a mask ({error}); is it damaged?") from error
+    return labels if labels.ndim == 2 else labels[..., 0]
+
+
+def write_mask(path: str | PathLike[str], mask: np.ndarray) -> None:
+    """Write a mask as a PNG of 0 and 255, which looks right in any viewer; never half a file.
+
+    Raises
+    ------
+    ImageError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    scratch = path.with_name(f".{path.name}.part")
+    try:
+        Image.fromarray(np.asarray(mask, bool).astype(np.uint8) * 255).save(scratch, format="PNG")
+        scratch.replace(path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise ImageError(f"the mask cannot be written to {str(path)!r} ({error}); choose another place") from error

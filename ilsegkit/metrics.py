@@ -1,0 +1,66 @@
+"""Intersection over union, and the two numbers of the paper's tables: IoU@k and clicks@q% (NoC elsewhere)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .errors import DataError
+
+__all__ = ["clicks_to_reach", "iou", "iou_after"]
+
+
+def iou(prediction: np.ndarray, target: np.ndarray, ignore: np.ndarray | None = None) -> float:
+    """Intersection over union of two masks, leaving ignored pixels out.
+
+    Parameters
+    ----------
+    prediction, target : ndarray of bool, (height, width)
+    ignore : ndarray of bool, (height, width), optional
+
+    Returns
+    -------
+    float
+        In 0-1; 1 when both masks are empty.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> iou(np.array([[1, 1, 0]], bool), np.array([[0, 1, 0]], bool))
+    0.5
+    """
+    prediction, target = np.asarray(prediction, bool), np.asarray(target, bool)
+    if prediction.shape != target.shape or (ignore is not None and ignore.shape != target.shape):
+        raise DataError(f"prediction {prediction.shape}, target {target.shape} and ignore mask must have one shape")
+    if ignore is not None:
+        prediction, target = prediction & ~ignore, target & ~ignore
+    union = np.count_nonzero(prediction | target)
+    return float(np.count_nonzero(prediction & target) / union) if union else 1.0
+
+
+def iou_after(ious: Sequence[float], clicks: int) -> float:
+    """IoU of one object after so many clicks, given its IoU after each.
+
+    An object that was left early, because it was good enough, keeps its last IoU.
+
+    Examples
+    --------
+    >>> iou_after([0.5, 0.9], 1), iou_after([0.5, 0.9], 10)
+    (0.5, 0.9)
+    """
+    return ious[min(clicks, len(ious)) - 1] if ious else 0.0
+
+
+def clicks_to_reach(ious: Sequence[float], target: float, most: int = 20) -> int:
+    """How many clicks an object needs to reach an IoU, at most `most`; a miss counts as that.
+
+    Examples
+    --------
+    >>> clicks_to_reach([0.5, 0.9], 0.85), clicks_to_reach([0.5, 0.6], 0.85)
+    (2, 20)
+    """
+    reached = [i + 1 for i, value in enumerate(ious[:most]) if value >= target]
+    return reached[0] if reached else most

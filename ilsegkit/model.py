@@ -1,0 +1,306 @@
+"""The network: an RGB image and two click channels in, one logit per pixel out (section 3.1 of the paper).
+
+Any segmentation_models_pytorch architecture can be the network; normalisation, padding and the treatment of the click
+channels are the same for all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .errors import WeightsError
+
+__all__ = ["PRESETS", "InteractiveSegmenter", "ModelConfig", "load_model", "pick_device", "save_model"]
+
+FORMAT = "ilsegkit-model-1"
+BUNDLED = Path(__file__).parent / "weights" / "lite.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What it takes to build the network; stored with its weights.
+
+    Attributes
+    ----------
+    architecture, encoder : str
+        Names of segmentation_models_pytorch, for example ``"Unet"`` and ``"resnet18"``.
+    options : mapping
+        Further arguments of the architecture, for example ``{"encoder_output_stride": 8}``.
+    multiple : int
+        Height and width are padded to a multiple of this; it must be one of the architecture's stride.
+    input_size : int
+        Longest side, in pixels, at which images are worked on.
+    click_radius : float
+        Radius of the guidance disks in pixels at that size.
+    mean, std : tuple of 3 floats
+        Normalisation of RGB values in 0-255.
+    """
+
+    architecture: str
+    encoder: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    multiple: int = 32
+    input_size: int = 384
+    click_radius: float = 3.0
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+
+
+#: ``"lite"`` is the bundled network, made for two CPU cores. ``"paper"`` is the paper's (section 4.1): DeepLabV3+ on
+#: Xception-65, encoder stride 8, atrous rates 12, 24, 36, decoder stride 4, 513 px, 41 million parameters.
+PRESETS: dict[str, ModelConfig] = {
+    "lite": ModelConfig(
+        "DeepLabV3Plus",
+        "tu-tf_efficientnet_lite0",
+        {"encoder_output_stride": 16, "decoder_atrous_rates": (6, 12, 18), "decoder_channels": 128},
+        multiple=16,
+        input_size=384,
+        mean=(127.0, 127.0, 127.0),
+        std=(128.0, 128.0, 128.0),
+    ),
+    "paper": ModelConfig(
+        "DeepLabV3Plus",
+        "tu-xception65",
+        {"encoder_output_stride": 8, "decoder_atrous_rates": (12, 24, 36)},
+        multiple=16,
+        input_size=513,
+        mean=(127.5, 127.5, 127.5),
+        std=(127.5, 127.5, 127.5),
+    ),
+}
+
+
+class InteractiveSegmenter(nn.Module):
+    """A segmentation network that takes clicks.
+
+    Parameters
+    ----------
+    config : ModelConfig or str, optional
+        Or the name of a preset. The parameters are random; use `load_model` for trained ones.
+
+    Attributes
+    ----------
+    config : ModelConfig
+    importance : dict of name to Tensor, or None
+        Ω of Eq. 3, one value for each parameter, with mean 1 (see `ilsegkit.importance`).
+    adaptation : dict
+        Adaptation settings chosen for these weights: ``{"IA": {...}, "SA": {...}}``; empty for the paper's.
+    info : dict
+        How the weights were made.
+
+    Raises
+    ------
+    WeightsError
+        If segmentation_models_pytorch cannot build the network.
+
+    Examples
+    --------
+    >>> model = InteractiveSegmenter(ModelConfig("Unet", "resnet18"))
+    >>> model(torch.zeros(1, 3, 50, 70), torch.zeros(1, 2, 50, 70)).shape
+    torch.Size([1, 1, 50, 70])
+    """
+
+    def __init__(self, config: ModelConfig | str = "lite") -> None:
+        super().__init__()
+        if isinstance(config, str):
+            if config not in PRESETS:
+                raise WeightsError(f"there is no preset {config!r}; choose one of {', '.join(PRESETS)} or give a ModelConfig")
+            config = PRESETS[config]
+        self.config = config
+        try:
+            architecture = getattr(smp, config.architecture)
+            self.network = architecture(config.encoder, encoder_weights=None, in_channels=5, classes=1, **config.options)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"segmentation_models_pytorch cannot build {config.architecture} on {config.encoder}: {error}"
+            ) from error
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+        self.importance: dict[str, Tensor] | None = None
+        self.adaptation: dict[str, dict[str, Any]] = {}
+        self.info: dict[str, Any] = {}
+        # Twice as fast on CPUs for depthwise convolutions, forwards and backwards; also what tensor cores like.
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
+        """Logits for a batch.
+
+        Parameters
+        ----------
+        image : Tensor, (batch, 3, height, width)
+            RGB in 0-255, any floating point type. Any height and width.
+        guidance : Tensor, (batch, 2, height, width)
+            See `ilsegkit.guidance.guidance_maps`.
+
+        Returns
+        -------
+        Tensor, (batch, 1, height, width)
+            Above 0 where the object is more likely than not.
+        """
+        x = torch.cat([(image - self.mean) / self.std, guidance], dim=1)
+        height, width = x.shape[-2:]
+        # Padded, not stretched: the aspect ratio is information. Zero is the mean colour and no click.
+        below, right = -height % self.config.multiple, -width % self.config.multiple
+        x = F.pad(x, (0, right, 0, below)).contiguous(memory_format=torch.channels_last)
+        return self.network(x)[..., :height, :width]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def first_convolution(self) -> nn.Conv2d:
+        """The convolution that reads the image and the clicks."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.in_channels == 5:
+                return module
+        raise WeightsError(f"no convolution of {self.config.encoder} takes 5 channels; choose another encoder")
+
+    @torch.no_grad()
+    def start_from(self, encoder: Mapping[str, Tensor]) -> None:
+        """Start from an encoder for RGB images, as a state dict with its names; the decoder stays as it is.
+
+        The click channels get random values of twice the spread of the RGB weights. Measured: channels that start at
+        zero, or shrink the RGB weights to make room, are ignored by the network for hundreds of iterations.
+        """
+        first = self.first_convolution()
+        rgb: list[Tensor] = []
+        own = self.network.encoder.state_dict()
+        for name, value in encoder.items():
+            if name not in own:
+                raise WeightsError(f"the encoder weights have a tensor {name!r} that {self.config.encoder} lacks")
+            if own[name].shape == value.shape:
+                own[name].copy_(value)
+            elif value.ndim == 4 and own[name].shape == first.weight.shape and value.shape[1] == 3:
+                rgb.append(value)
+            else:
+                raise WeightsError(f"{name!r} of the encoder weights is {tuple(value.shape)}, not {tuple(own[name].shape)}")
+        if len(rgb) != 1:
+            raise WeightsError("the encoder weights have no first convolution for RGB; are they of another encoder?")
+        first.weight[:, :3] = rgb[0]
+        first.weight[:, 3:].normal_(0, 2 * float(rgb[0].std()))
+
+
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """The device asked for, or the best there is: cuda, then mps, then cpu.
+
+    Examples
+    --------
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    if device is not None:
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def save_model(path: str | PathLike[str], model: InteractiveSegmenter, half: bool = False) -> None:
+    """Write weights, importance, adaptation settings and how they were made to one safetensors file, atomically.
+
+    Parameters
+    ----------
+    path : path
+        Overwritten if it exists.
+    model : InteractiveSegmenter
+    half : bool, optional
+        Store parameters and importance in 16 bits: half the size, for files that are handed out. Batch norm's statistics
+        stay in 32.
+    """
+    from . import __version__
+
+    parameters = {name for name, _ in model.named_parameters()}
+    tensors = {f"weights/{name}": value for name, value in model.state_dict().items()}
+    if model.importance is not None:
+        tensors |= {f"importance/{name}": value for name, value in model.importance.items()}
+    for name, value in tensors.items():
+        value = value.detach().cpu().contiguous()
+        if half and name.split("/", 1)[1] in parameters:
+            value = value.half()
+        tensors[name] = value
+    metadata = {
+        "format": FORMAT,
+        "version": __version__,
+        "config": json.dumps(asdict(model.config)),
+        "adaptation": json.dumps(model.adaptation),
+        "info": json.dumps(model.info),
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.part")
+    save_file(tensors, scratch, metadata)
+    scratch.replace(path)
+
+
+def load_model(path: str | PathLike[str] | None = None, device: str | torch.device | None = None) -> InteractiveSegmenter:
+    """A trained model, ready to predict.
+
+    Parameters
+    ----------
+    path : path, optional
+        A file written by `save_model`; the weights that come with the package if left out. No network is needed.
+    device : str or torch.device, optional
+        ``"cuda"``, ``"mps"`` or ``"cpu"``; the best there is if left out.
+
+    Returns
+    -------
+    InteractiveSegmenter
+        In evaluation mode: batch norm's statistics never move while it adapts.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, or not one of ours.
+
+    Examples
+    --------
+    >>> model = load_model(device="cpu")
+    >>> model.config.encoder
+    'tu-tf_efficientnet_lite0'
+    """
+    path = BUNDLED if path is None else Path(path)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    except FileNotFoundError:
+        raise WeightsError(f"there is no weights file {str(path)!r}; check the path") from None
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{str(path)!r} is no complete safetensors file ({error}); fetch or train it again") from error
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"{str(path)!r} was not written by ilsegkit (format {metadata.get('format')!r}, not {FORMAT!r})")
+    try:
+        settings = json.loads(metadata["config"])
+        settings |= {name: tuple(settings[name]) for name in ("mean", "std")}
+        config = ModelConfig(**settings)
+        model = InteractiveSegmenter(config)
+        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "importance": {}}
+        for name, value in tensors.items():
+            part, key = name.split("/", 1)
+            parts[part][key] = value.float() if value.is_floating_point() else value
+        model.load_state_dict(parts["weights"])
+        model.adaptation, model.info = json.loads(metadata["adaptation"]), json.loads(metadata["info"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"the weights in {str(path)!r} do not fit the network they name ({error})") from error
+    model.to(pick_device(device)).eval()
+    if parts["importance"]:
+        shapes = {name: value.shape for name, value in model.named_parameters()}
+        if {name: value.shape for name, value in parts["importance"].items()} != shapes:
+            raise WeightsError(f"the importance in {str(path)!r} does not match its weights; compute it again")
+        model.importance = {name: value.to(model.device) for name, value in parts["importance"].items()}
+    return model

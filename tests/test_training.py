@@ -1,0 +1,218 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ilsegkit import training
+from ilsegkit.clicks import Click
+from ilsegkit.data import FolderDataset
+from ilsegkit.errors import DataError
+from ilsegkit.model import load_model
+from ilsegkit.training import LOSSES, Recipe, focal_loss, train
+
+
+def literal_focal_loss(logits, target, power):
+    """Each pixel weighs (1 - probability of what is true) ** power; the weights of an image add up to one."""
+    losses = []
+    for image, wanted in zip(logits.astype(np.float64), target, strict=True):
+        total = weights = 0.0
+        for logit, label in zip(image.ravel(), wanted.ravel(), strict=True):
+            if label == -1:
+                continue
+            p = 1 / (1 + np.exp(-logit))
+            p = p if label == 1 else 1 - p
+            weights += (1 - p) ** power
+            total += (1 - p) ** power * -np.log(p)
+        losses.append(total / weights if weights else 0.0)
+    return np.mean(losses)
+
+
+class TestFocalLoss:
+    LOGITS = np.random.default_rng(0).normal(0, 2, (3, 4, 5))
+    TARGET = np.random.default_rng(1).integers(-1, 2, (3, 4, 5)).astype(np.float64)
+
+    @pytest.mark.parametrize("power", [0, 1, 2, 3.5])
+    def test_is_the_formula(self, power):
+        value = focal_loss(torch.from_numpy(self.LOGITS), torch.from_numpy(self.TARGET), power).item()
+        assert value == pytest.approx(literal_focal_loss(self.LOGITS, self.TARGET, power), rel=1e-9)
+
+    def test_weights_are_not_learned(self):
+        logits = torch.from_numpy(self.LOGITS).requires_grad_()
+        target = torch.from_numpy(self.TARGET)
+        focal_loss(logits, target).backward()
+        p = torch.sigmoid(logits.detach())
+        wrong = (p - target) * (target != -1)  # gradient of cross-entropy
+        weight = wrong.abs().square()
+        expected = weight * wrong / weight.sum((1, 2), keepdim=True) / 3
+        torch.testing.assert_close(logits.grad, expected)
+
+    def test_nothing_known(self):
+        logits = torch.randn(2, 3, 3, requires_grad=True)
+        loss = focal_loss(logits, torch.full((2, 3, 3), -1.0))
+        loss.backward()
+        assert loss.item() == 0
+        assert not logits.grad.any()
+
+    def test_sure_and_right_or_wrong_stays_finite(self):
+        logits = torch.tensor([[[1e4, -1e4]]], requires_grad=True)
+        for target in ([[[1.0, 0.0]]], [[[0.0, 1.0]]]):
+            loss = focal_loss(logits, torch.tensor(target))
+            loss.backward()
+            assert torch.isfinite(loss)
+            assert torch.isfinite(logits.grad).all()
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Bright squares on dark noise."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "squares"
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    for i in range(6):
+        mask = np.zeros((48, 48), np.uint8)
+        top, left = rng.integers(2, 24, 2)
+        mask[top : top + 20, left : left + 20] = 255
+        image = np.where(mask[..., None] > 0, 200, 50) + rng.integers(-20, 21, (48, 48, 3))
+        Image.fromarray(image.astype(np.uint8)).save(root / "images" / f"{i}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{i}.png")
+    return [FolderDataset(root)]
+
+
+RECIPE = Recipe(iterations=50, batch=4, size=32, rate=1e-2, average=0.8, seed=1)
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """The loss of every iteration; `watched.stop_after` simulates a machine that goes down."""
+
+    class Watched(list):
+        stop_after = None
+
+    record = Watched()
+    plain = LOSSES["focal"]
+
+    def focal(logits, target):
+        if record.stop_after is not None and len(record) >= record.stop_after:
+            raise KeyboardInterrupt
+        loss = plain(logits, target)
+        record.append(loss.item())
+        return loss
+
+    monkeypatch.setitem(LOSSES, "focal", focal)
+    return record
+
+
+def test_training_lowers_the_loss_and_leaves_files(tiny_model, folders, tmp_path, watched):
+    result = train(tiny_model, folders, tmp_path / "run", RECIPE, workers=0)
+    assert len(watched) == 50
+    assert np.mean(watched[-10:]) < 0.75 * np.mean(watched[:10])
+    assert not result.training
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert (lines[-1]["iteration"], lines[-1]["stage"]) == (50, 2)
+    assert 0 < lines[-1]["loss"] < watched[0]
+    stored = load_model(tmp_path / "run" / "model.safetensors", "cpu")
+    assert stored.info["trained"]["iterations"] == 50
+    assert stored.info["objects"] == 6
+    assert stored.info["data"] == ["squares"]
+    image, guidance = torch.rand(1, 3, 32, 32) * 255, torch.zeros(1, 2, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(stored(image, guidance), result(image, guidance))
+
+
+def test_same_seed_same_training(folders, tmp_path, watched, tiny_model):
+    start = {name: value.clone() for name, value in tiny_model.state_dict().items()}
+    recipe = Recipe(**{**RECIPE.__dict__, "iterations": 6})
+    train(tiny_model, folders, tmp_path / "one", recipe, workers=0)
+    tiny_model.load_state_dict(start)
+    train(tiny_model, folders, tmp_path / "two", recipe, workers=0)
+    assert watched[:6] == pytest.approx(watched[6:], rel=1e-4)
+
+
+def test_a_stopped_training_goes_on(tiny_model, folders, tmp_path, watched):
+    recipe = Recipe(**{**RECIPE.__dict__, "iterations": 12})
+    watched.stop_after = 9
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_model, folders, tmp_path / "run", recipe, checkpoint_every=4, workers=0)
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert state["iteration"] == 8
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+    watched.stop_after, before = None, len(watched)
+    with torch.no_grad():
+        for parameter in tiny_model.parameters():
+            parameter.zero_()  # what counts is the checkpoint
+    train(tiny_model, folders, tmp_path / "run", recipe, checkpoint_every=4, workers=0)
+    assert len(watched) - before == 4
+    assert all(parameter.any() for parameter in tiny_model.parameters())
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["iteration"] == 12
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+    train(tiny_model, folders, tmp_path / "run", recipe, checkpoint_every=4, workers=0)  # a finished one has nothing to do
+    assert len(watched) - before == 4
+
+
+def test_going_on_with_another_recipe_is_refused(tiny_model, folders, tmp_path):
+    recipe = Recipe(**{**RECIPE.__dict__, "iterations": 2})
+    train(tiny_model, folders, tmp_path / "run", recipe, workers=0)
+    with pytest.raises(DataError, match="another recipe"):
+        train(tiny_model, folders, tmp_path / "run", Recipe(**{**recipe.__dict__, "rate": 0.1}), workers=0)
+
+
+def test_unknown_loss_is_refused_before_anything_is_written(tiny_model, folders, tmp_path):
+    with pytest.raises(DataError, match=r"'hinge'.*ce, focal"):
+        train(tiny_model, folders, tmp_path / "run", Recipe(loss="hinge"), workers=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_first_stage_samples_and_second_iterates(tiny_model, folders, tmp_path, monkeypatch):
+    """In stage 1 every object is new in every step; in stage 2 objects stay and get clicks on the model's own errors."""
+    started, corrected, seen = [], [], []
+    first_clicks, next_click, maps = training._first_clicks, training.next_click, training.guidance_maps
+
+    def spy_first(crop, stage, rng):
+        started.append((len(seen) // 4, stage))
+        return first_clicks(crop, stage, rng)
+
+    def spy_next(prediction, target, *rest):
+        click = next_click(prediction, target, *rest)
+        if rest:  # a first click has no clicks before it
+            corrected.append((len(seen) // 4 - 1, click, bool(target[click.y, click.x] != prediction[click.y, click.x])))
+        return click
+
+    def spy_maps(clicks, *rest):
+        seen.append(list(clicks))
+        return maps(clicks, *rest)
+
+    monkeypatch.setattr(training, "_first_clicks", spy_first)
+    monkeypatch.setattr(training, "next_click", spy_next)
+    monkeypatch.setattr(training, "guidance_maps", spy_maps)
+    recipe = Recipe(iterations=12, batch=4, size=32, first_stage=0.5, reset=0.25, seed=0)
+    train(tiny_model, folders, tmp_path / "run", recipe, workers=0)
+
+    assert [sum(iteration == i for iteration, _ in started) for i in range(6)] == [4] * 6
+    assert {stage for iteration, stage in started if iteration < 6} == {1}
+    assert {stage for iteration, stage in started if iteration >= 6} == {2}
+    assert len([iteration for iteration, _ in started if iteration > 6]) < 4 * 5  # objects stay,
+    assert len([iteration for iteration, _ in started if iteration > 6]) > 0  # but not for ever
+    assert min(iteration for iteration, _, _ in corrected) >= 6
+    assert all(on_an_error for _, _, on_an_error in corrected)
+    # The click on the error of one step is in the guidance of the next.
+    for iteration, click, _ in corrected:
+        if iteration < 11:
+            assert any(clicks[-1:] == [click] for clicks in seen[4 * (iteration + 1) : 4 * (iteration + 2)])
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_first_clicks(folders, stage):
+    crop = training.RandomCrops(folders, 32, seed=0)[0]
+    target = crop.target == 1
+    robot = training.next_click(np.zeros_like(target), target)
+    kinds = set()
+    for seed in range(40):
+        clicks = training._first_clicks(crop, stage, np.random.default_rng(seed))
+        assert all(isinstance(click, Click) and target[click.y, click.x] == click.positive for click in clicks)
+        kinds.add(clicks == [robot])
+    assert kinds == ({False} if stage == 1 else {True, False})
