@@ -70,8 +70,11 @@ def _distance_to_border(region: np.ndarray) -> np.ndarray:
 def _unclicked(region: np.ndarray, previous: Iterable[Click]) -> np.ndarray:
     """The region without the pixels that have been clicked: a second click there would say nothing new."""
     region = region.copy()
+    height, width = region.shape
     for click in previous:
-        region[round(click.y), round(click.x)] = False
+        column, row = round(click.x), round(click.y)
+        if 0 <= row < height and 0 <= column < width:
+            region[row, column] = False
     return region
 
 
@@ -85,15 +88,17 @@ def _paper_rule(missing: np.ndarray, extra: np.ndarray, previous: Sequence[Click
     """The largest connected error region, then its centre: the pixel deepest inside it."""
     largest, region, positive = 0, missing, True
     for errors, sign in ((missing, True), (extra, False)):
-        labels, count = ndimage.label(_unclicked(errors, previous))
+        labels, count = ndimage.label(errors)
         if count:
-            sizes = np.bincount(labels.ravel())[1:]
+            sizes = np.bincount(labels[_unclicked(errors, previous)], minlength=count + 1)[1:]
             if sizes.max() > largest:
                 largest, region, positive = int(sizes.max()), labels == 1 + int(sizes.argmax()), sign
     if not largest:
         return None
-    # Cut the clicks out of the region only after the distance is taken, so that they repel the next click no further.
-    return Click(*_deepest(_distance_to_border(region)), positive)
+    # Clicks are cut out only after the distance is taken: they do not split a region, nor repel the next click.
+    distance = _distance_to_border(region)
+    distance[~_unclicked(region, previous)] = 0
+    return Click(*_deepest(distance), positive)
 
 
 def _ritm_rule(missing: np.ndarray, extra: np.ndarray, previous: Sequence[Click]) -> Click | None:

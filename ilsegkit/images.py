@@ -9,7 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import ImageError
 
-__all__ = ["read_image", "read_mask", "write_mask"]
+__all__ = ["image_size", "read_image", "read_mask", "write_mask"]
 
 
 def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> np.ndarray:
@@ -41,18 +41,22 @@ def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> 
     if isinstance(source, str | PathLike):
         source = _open(Path(source))
     if isinstance(source, Image.Image):
+        source = ImageOps.exif_transpose(source)
         if source.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "LAB"):
             source = source.convert("RGBA" if source.mode in ("P", "LA", "PA") else "RGB")
         source = np.asarray(source)
-    return _to_rgb8(np.asarray(source))
+    try:
+        array = np.asarray(source)
+    except (ValueError, OSError) as error:
+        raise ImageError(f"this cannot be used as an image ({error}); give a path, a PIL image or an array") from error
+    return _to_rgb8(array)
 
 
 def _open(path: Path) -> Image.Image:
     try:
         with Image.open(path) as file:
-            upright = ImageOps.exif_transpose(file)
-            upright.load()
-            return upright
+            file.load()
+            return file
     except FileNotFoundError:
         raise ImageError(f"there is no image file {str(path)!r}; check the path") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -68,6 +72,14 @@ def _to_rgb8(array: np.ndarray) -> np.ndarray:
         raise ImageError(f"an image of shape {array.shape} cannot be used; it must be H x W, H x W x 3 or H x W x 4")
     if array.size == 0:
         raise ImageError(f"the image is empty (shape {array.shape})")
+    alpha = None
+    if array.shape[2] == 4:
+        array, alpha = array[..., :3], array[..., 3:].astype(np.float32)
+        if array.dtype.kind in "bf" and alpha.max() <= 1:
+            full = 1.0
+        else:
+            full = 255.0 if alpha.max() <= 255 else float(np.iinfo(np.uint16).max)
+        alpha = np.clip(np.nan_to_num(alpha) / full, 0, 1)
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
     elif array.dtype != np.uint8:
@@ -80,10 +92,32 @@ def _to_rgb8(array: np.ndarray) -> np.ndarray:
         elif array.dtype.kind != "f" and low >= 0 and high <= 255:
             low, high = 0.0, 255.0
         array = np.rint((values - low) * (255.0 / max(high - low, 1e-12))).astype(np.uint8)
-    if array.shape[2] == 4:
-        alpha = array[..., 3:].astype(np.float32) / 255
-        array = np.rint(array[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    if alpha is not None:
+        array = np.rint(array * alpha + 255 * (1 - alpha)).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3))).copy()
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image as `read_image` gives it, if the file is complete; cheap for JPEG.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing or damaged.
+    """
+    try:
+        with Image.open(path) as file:
+            width, height = file.size
+            if file.getexif().get(0x0112, 1) >= 5:  # the camera lay on its side
+                width, height = height, width
+            if file.format == "JPEG":
+                file.draft("L", (max(width // 8, 1), max(height // 8, 1)))  # an eighth of the size, but every byte is read
+            file.load()
+    except FileNotFoundError:
+        raise ImageError(f"there is no image file {str(path)!r}; check the path") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{str(path)!r} cannot be read as an image ({error})") from error
+    return height, width
 
 
 def read_mask(path: str | PathLike[str]) -> np.ndarray:
@@ -99,7 +133,7 @@ def read_mask(path: str | PathLike[str]) -> np.ndarray:
             labels = np.asarray(file)
     except FileNotFoundError:
         raise ImageError(f"there is no mask file {fspath(path)!r}; check the path") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{fspath(path)!r} cannot be read as a mask ({error}); is it damaged?") from error
     return labels if labels.ndim == 2 else labels[..., 0]
 

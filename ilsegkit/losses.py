@@ -37,9 +37,9 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     0.6931471824645996
     """
     known = target != IGNORED
-    # A target of -1 gives a finite, wrong loss; it is multiplied away. No boolean indexing: that would synchronise a GPU.
+    # No boolean indexing: that would synchronise a GPU.
     pixels = F.binary_cross_entropy_with_logits(logits, target.clamp(min=0).to(logits.dtype), reduction="none")
-    return (pixels * known).sum() / known.sum().clamp(min=1)
+    return torch.where(known, pixels, 0).sum() / known.sum().clamp(min=1)
 
 
 def correction_loss(logits: Tensor, corrections: Tensor) -> Tensor:

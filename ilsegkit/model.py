@@ -180,6 +180,8 @@ class InteractiveSegmenter(nn.Module):
         first = self.first_convolution()
         rgb: list[Tensor] = []
         own = self.network.encoder.state_dict()
+        if missing := [name for name in own if name not in encoder and not name.endswith("num_batches_tracked")]:
+            raise WeightsError(f"the encoder weights lack {missing[0]!r} and {len(missing) - 1} other tensors")
         for name, value in encoder.items():
             if name not in own:
                 raise WeightsError(f"the encoder weights have a tensor {name!r} that {self.config.encoder} lacks")
@@ -231,7 +233,7 @@ def save_model(path: str | PathLike[str], model: InteractiveSegmenter, half: boo
     for name, value in tensors.items():
         value = value.detach().cpu().contiguous()
         if half and name.split("/", 1)[1] in parameters:
-            value = value.half()
+            value = value.clamp(-65504, 65504).half()
         tensors[name] = value
     metadata = {
         "format": FORMAT,
@@ -286,7 +288,8 @@ def load_model(path: str | PathLike[str] | None = None, device: str | torch.devi
         raise WeightsError(f"{str(path)!r} was not written by ilsegkit (format {metadata.get('format')!r}, not {FORMAT!r})")
     try:
         settings = json.loads(metadata["config"])
-        settings |= {name: tuple(settings[name]) for name in ("mean", "std")}
+        settings |= {name: tuple(settings[name]) for name in ("mean", "std")}  # JSON knows only lists
+        settings["options"] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["options"].items()}
         config = ModelConfig(**settings)
         model = InteractiveSegmenter(config)
         parts: dict[str, dict[str, Tensor]] = {"weights": {}, "importance": {}}

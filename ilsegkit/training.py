@@ -217,20 +217,23 @@ def train(
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
 
     checkpoint, start, drawn, seconds = out / "checkpoint.pt", 0, 0, 0.0
+    running: dict[str, float] = {}
     if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        try:
+            state = torch.load(checkpoint, map_location=device, weights_only=True)
+        except Exception as error:  # damaged files fail in many ways
+            raise DataError(f"{str(checkpoint)!r} cannot be read ({error}); remove it to start again") from error
         if state["recipe"] != asdict(recipe):
             raise DataError(f"{str(checkpoint)!r} was made with another recipe ({state['recipe']}); choose another folder")
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
-        start, drawn, seconds = state["iteration"], state["drawn"], state["seconds"]
+        start, drawn, seconds, running = (state[name] for name in ("iteration", "drawn", "seconds", "running"))
         log.info("going on from iteration %d", start)
 
     crops = RandomCrops(folders, recipe.size, recipe.seed)
     supply = iter(DataLoader(crops, batch_size=None, sampler=_From(drawn), collate_fn=_as_is, num_workers=workers))
     slots: list[_Slot | None] = [None] * recipe.batch
-    running: dict[str, float] = {}
     model.train()
     began = time.monotonic() - seconds
     bar = tqdm(range(start, recipe.iterations), initial=start, total=recipe.iterations, desc="training", unit="step")
@@ -287,12 +290,23 @@ def train(
         bar.set_postfix({key: f"{value:.3f}" for key, value in sorted(running.items())})
 
         done = iteration + 1
-        if done % 50 == 0:
+        if done % 50 == 0 or done == recipe.iterations:
             seconds = time.monotonic() - began
             with (out / "log.jsonl").open("a") as file:
                 file.write(json.dumps({"iteration": done, "stage": stage, "seconds": round(seconds), **running}) + "\n")
         if done % checkpoint_every == 0 or done == recipe.iterations:
-            _checkpoint(checkpoint, model, average, optimizer, recipe, done, drawn, time.monotonic() - began)
+            state = {
+                "model": model.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "recipe": asdict(recipe),
+                "iteration": done,
+                "drawn": drawn,
+                "seconds": time.monotonic() - began,
+                "running": running,
+            }
+            torch.save(state, checkpoint.with_suffix(".part"))
+            checkpoint.with_suffix(".part").replace(checkpoint)
     result = average.module.eval()
     assert isinstance(result, InteractiveSegmenter)
     result.info = {
@@ -304,20 +318,3 @@ def train(
     }
     save_model(out / "model.safetensors", result)
     return result
-
-
-def _checkpoint(path: Path, model, average, optimizer, recipe: Recipe, iteration: int, drawn: int, seconds: float) -> None:
-    scratch = path.with_suffix(".part")
-    torch.save(
-        {
-            "model": model.state_dict(),
-            "average": average.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "recipe": asdict(recipe),
-            "iteration": iteration,
-            "drawn": drawn,
-            "seconds": seconds,
-        },
-        scratch,
-    )
-    scratch.replace(path)

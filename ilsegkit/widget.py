@@ -12,11 +12,10 @@ import logging
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -25,12 +24,11 @@ from .clicks import Click
 from .errors import IlsegkitError, ImageError
 from .images import read_image
 from .photo_canvas import LONGEST_SIDE, PhotoCanvas
+from .worker import Request, Worker
 
 __all__ = ["ClickSegmenter"]
 
 log = logging.getLogger(__name__)
-
-IDLE_SECONDS = 30.0  # the worker thread ends when nothing was asked of it for so long
 
 MODES = {"fixed": "none", "IA": "IA", "SA": "SA", "IA+SA": "IA+SA"}
 MODE_TIPS = [
@@ -44,14 +42,6 @@ HINT = (
     "Click on the object; right click or Shift+click on what is not part of it. "
     "Keys on the photo: z undo, y redo, r reset, b object/background, Enter finish."
 )
-
-
-class _Request(NamedTuple):
-    """Something to be done by the worker. From the page it carries the name of the photo that was shown; from code, None."""
-
-    action: str
-    value: Any = None
-    seen: str | None = None
 
 
 # Who uses a session, and a lock for the moment in which that changes.
@@ -113,22 +103,15 @@ class ClickSegmenter(ipywidgets.VBox):
             raise ImageError("there is no image to click on; give one image, a list, or a dict of names and images")
         self.masks: dict[str, list[np.ndarray]] = {name: [] for name in self._images}
 
-        # What is shown. `_guard` is held for moments only, never while the session works or something is drawn.
-        self._guard = threading.Condition(threading.RLock())
+        self._worker = Worker(self._serve, self._report)
+        self._guard = self._worker.guard  # for what is shown, which belongs together with the queue
         self._name = next(iter(self._images))
         self._photo = self._read(self._name)
         self._clicks: tuple[Click, ...] = ()
         self._mask = np.zeros(self._photo.shape[:2], bool)
         self._can_undo = self._can_redo = False
-
-        self._queue: deque[_Request] = deque()
-        self._current: _Request | None = None
-        self._serving = False
-        self._worker: threading.Thread | None = None
-        self._stopping = threading.Event()
         self._last_step = 0.0
         self._failures: list[Exception] = []
-        self._retired = False
         self._session_lock = self._take_over()
 
         self._build()
@@ -182,7 +165,7 @@ class ClickSegmenter(ipywidgets.VBox):
 
     def stop(self) -> None:
         """Stop learning from the click at hand; what was learned so far is kept."""
-        self._stopping.set()
+        self._worker.stopping.set()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until everything asked for is done and drawn.
@@ -194,9 +177,9 @@ class ClickSegmenter(ipywidgets.VBox):
         Exception
             The first one that something asked for by code ended in; those of the mouse are only shown below the photo.
         """
+        if not self._worker.wait(timeout):
+            raise TimeoutError(f"the model is still at work after {timeout:g} seconds")
         with self._guard:
-            if not self._guard.wait_for(lambda: not self._queue and not self._serving, timeout):
-                raise TimeoutError(f"the model is still at work after {timeout:g} seconds")
             failures, self._failures = self._failures, []
         if failures:
             raise failures[0]
@@ -211,8 +194,7 @@ class ClickSegmenter(ipywidgets.VBox):
 
     def _build(self) -> None:
         self._label = ipywidgets.ToggleButtons(
-            options=[("object", True), ("background", False)],
-            icons=["plus-circle", "minus-square"],
+            options=[("● object", True), ("■ background", False)],
             tooltips=["Clicks mark the object (b)", "Clicks mark the background (b); so do right clicks and Shift+clicks"],
             style={"button_width": "auto"},
         )
@@ -225,13 +207,13 @@ class ClickSegmenter(ipywidgets.VBox):
             options=options,
             value=self.session.adapt,
             tooltips=MODE_TIPS,
-            description="Learning",
-            style={"button_width": "auto", "description_width": "initial"},
+            style={"button_width": "auto"},
         )
         self._chooser = ipywidgets.Dropdown(options=list(self._images), value=self._name, layout={"width": "180px"})
         self._chooser.layout.display = None if len(self._images) > 1 else "none"
-        wrap = {"flex_flow": "row wrap"}
-        self._tools = ipywidgets.HBox([self._chooser, self._label, self._mode], layout=wrap)
+        mode = ipywidgets.HBox([ipywidgets.Label("Learning:"), self._mode], layout={"margin": "0 0 0 12px"})
+        row = {"flex_flow": "row wrap", "margin": "0 0 4px 0"}
+        self._tools = ipywidgets.HBox([self._chooser, self._label, mode], layout=row)
 
         def button(text: str, icon: str, tip: str, action: str | None = None) -> ipywidgets.Button:
             result = ipywidgets.Button(description=text, icon=icon, tooltip=tip, layout={"width": "auto"})
@@ -246,7 +228,8 @@ class ClickSegmenter(ipywidgets.VBox):
         self._stop = button("Stop", "stop", "Stop learning from this click; what was learned so far is kept")
         self._progress = ipywidgets.IntProgress(layout={"width": "120px"})
         self._actions = ipywidgets.HBox(
-            [self._undo, self._redo, self._reset, self._finish, self._stop, self._progress], layout=wrap
+            [self._undo, self._redo, self._reset, self._finish, self._stop, self._progress],
+            layout=row | {"margin": "4px 0 0 0"},
         )
 
         # Below the photo and of fixed height: a line that grows above it would move it away under the mouse.
@@ -275,11 +258,7 @@ class ClickSegmenter(ipywidgets.VBox):
         return lock
 
     def _retire(self) -> None:
-        with self._guard:
-            self._retired = True
-            self._queue.clear()
-            self._guard.notify_all()
-        self._stopping.set()
+        self._worker.retire()
         self._say("Another ClickSegmenter uses this session now. Run the cell again to get it back.")
 
     def _read(self, name: str) -> np.ndarray:
@@ -298,54 +277,30 @@ class ClickSegmenter(ipywidgets.VBox):
             self._ask_by_hand(SHORTCUTS[key])
 
     def _on_mode(self, change: Any) -> None:
-        if threading.current_thread() is not self._worker:  # which only puts the button back
+        if not self._worker.is_this_thread():  # which only puts the button back
             self._ask_by_hand("adapt", change.new)
 
     def _on_choice(self, change: Any) -> None:
-        if threading.current_thread() is not self._worker:
+        if not self._worker.is_this_thread():
             self._ask_by_hand("choose", change.new)
 
     def _ask_by_hand(self, action: str, value: Any = None) -> None:
         self._ask(action, value, self._name)
 
     def _ask(self, action: str, value: Any = None, seen: str | None = None) -> None:
-        with self._guard:
-            if self._retired:
-                return
-            self._queue.append(_Request(action, value, seen))
-            if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="ilsegkit-widget", daemon=True)
-                self._worker.start()
-            self._guard.notify_all()
+        self._worker.ask(Request(action, value, seen))
         if action == "click":
             self._canvas.draw_clicks()  # the dot does not wait for the model
 
     # --- the worker: the only one to touch the session ------------------------------------------------------------------
 
-    def _work(self) -> None:
-        while True:
-            with self._guard:
-                if not self._guard.wait_for(lambda: bool(self._queue), IDLE_SECONDS):
-                    self._worker = None
-                    return
-                request = self._current = self._queue.popleft()
-                self._serving = True
-                self._stopping.clear()
-            try:
-                self._serve(request)
-            except Exception as error:
-                self._report(error)
-            with self._guard:
-                self._current, self._serving = None, False
-                self._guard.notify_all()
-
-    def _serve(self, request: _Request) -> None:
+    def _serve(self, request: Request) -> None:
         """Do what is asked and show how things are then; if it fails, the session is where it was."""
         self._show_controls()
         failure: Exception | None = None
         said = ""
         with self._session_lock:
-            if self._retired:
+            if self._worker.retired:
                 return
             try:
                 said = self._perform(request)
@@ -354,8 +309,8 @@ class ClickSegmenter(ipywidgets.VBox):
             with self._guard:
                 self._clicks, self._mask = tuple(self.session.clicks), self.session.mask.copy()
                 self._can_undo, self._can_redo = self.session.can_undo, self.session.can_redo
-                self._current = None
-        if self._retired:
+                self._worker.answered()
+        if self._worker.retired:
             return
         if failure is not None and request.seen is None:
             self._failures.append(failure)
@@ -367,7 +322,7 @@ class ClickSegmenter(ipywidgets.VBox):
         else:
             self._report(failure)
 
-    def _perform(self, request: _Request) -> str:
+    def _perform(self, request: Request) -> str:
         """Do what is asked, and say what was done."""
         session, value = self.session, request.value
         match request.action:
@@ -431,24 +386,14 @@ class ClickSegmenter(ipywidgets.VBox):
         return said
 
     def _on_step(self, step: int, steps: int) -> bool:
-        """Show the progress; go on unless stopped, or overtaken: the next click learns from this one, too.
-
-        Only clicks by hand overtake each other. What code asks for must not depend on how fast the computer is.
-        """
+        """Show the progress; go on unless stopped, or overtaken: the next click learns from this one, too."""
         now = time.perf_counter()
         if step == 0 or now - self._last_step > 0.05:
             self._last_step = now
             self._progress.max, self._progress.value = steps, step
-        with self._guard:
-            by_hand = [r.action for r in [self._current, *self._queue] if r is not None and r.seen is not None]
-        overtaken = by_hand[:1] == ["click"] and not {"click", "undo", "reset", "choose"}.isdisjoint(by_hand[1:])
-        return not (overtaken or self._stopping.is_set())
+        return not (self._worker.stopping.is_set() or self._worker.overtaken())
 
     # --- showing: from what is kept here, never from the session --------------------------------------------------------
-
-    def _waiting(self) -> list[_Request]:
-        """What has been asked for and is not done."""
-        return [*([self._current] if self._current else []), *self._queue]
 
     def _shown_masks(self) -> tuple[np.ndarray, list[np.ndarray]]:
         with self._guard:
@@ -457,12 +402,12 @@ class ClickSegmenter(ipywidgets.VBox):
     def _shown_clicks(self) -> list[Click]:
         """The clicks that the model has answered, and those it will answer."""
         with self._guard:
-            asked = [r.value for r in self._waiting() if r.action == "click" and r.seen in (None, self._name)]
+            asked = [r.value for r in self._worker.waiting() if r.action == "click" and r.seen in (None, self._name)]
             return [*self._clicks, *asked]
 
     def _show_controls(self) -> None:
         with self._guard:
-            waiting = self._waiting()
+            waiting = self._worker.waiting()
             clicks = bool(self._clicks) or any(r.action == "click" for r in waiting)
             undo, redo = self._can_undo or clicks, self._can_redo
             learning = bool(waiting) and waiting[0].action in ("click", "finish")

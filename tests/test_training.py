@@ -144,9 +144,16 @@ def test_a_stopped_training_goes_on(tiny_model, folders, tmp_path, watched):
     with torch.no_grad():
         for parameter in tiny_model.parameters():
             parameter.zero_()  # what counts is the checkpoint
+    first = {}
+
+    def remember(model, _):
+        first.update({} if first else {name: value.detach().clone() for name, value in model.named_parameters()})
+
+    tiny_model.register_forward_pre_hook(remember)
     train(tiny_model, folders, tmp_path / "run", recipe, checkpoint_every=4, workers=0)
     assert len(watched) - before == 4
-    assert all(parameter.any() for parameter in tiny_model.parameters())
+    assert first
+    assert all(torch.equal(value, state["model"][name]) for name, value in first.items())
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["iteration"] == 12
     assert (tmp_path / "run" / "model.safetensors").is_file()
 

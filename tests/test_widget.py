@@ -13,7 +13,6 @@ from ilsegkit import photo_canvas
 from ilsegkit.clicks import Click
 from ilsegkit.errors import ClickError, ImageError
 from ilsegkit.images import read_image
-from ilsegkit.model import InteractiveSegmenter, ModelConfig
 from ilsegkit.session import Session
 from ilsegkit.widget import ClickSegmenter
 
@@ -233,7 +232,7 @@ def test_only_the_worker_touches_the_session(segmenter, page, session):
     page.key("y")
     segmenter.finish()
     segmenter.wait(5)
-    assert session.threads == {"ilsegkit-widget"}
+    assert session.threads == {"ilsegkit-worker"}
 
 
 # --- buttons and keys -------------------------------------------------------------------------------------------------
@@ -486,12 +485,12 @@ def test_a_second_widget_takes_the_session_over(session, monkeypatch):
 
 
 def test_the_worker_leaves_when_idle_and_comes_back(session, monkeypatch):
-    monkeypatch.setattr("ilsegkit.widget.IDLE_SECONDS", 0.01)
+    monkeypatch.setattr("ilsegkit.worker.IDLE_SECONDS", 0.01)
     segmenter = ClickSegmenter(session, PHOTO)
     deadline = time.monotonic() + 5
-    while segmenter._worker is not None and time.monotonic() < deadline:
+    while segmenter._worker._thread is not None and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert segmenter._worker is None
+    assert segmenter._worker._thread is None
     segmenter.click(5, 5)
     segmenter.wait(5)
     assert len(segmenter.clicks) == 1
@@ -502,11 +501,8 @@ def test_it_is_a_widget_with_a_short_name(segmenter):
     assert repr(segmenter) == "<ClickSegmenter: 'image 1', 0 clicks, 0 finished objects>"
 
 
-def test_with_a_real_session_and_a_small_model():
-    model = InteractiveSegmenter(
-        ModelConfig("Unet", "resnet18", {"encoder_depth": 3, "decoder_channels": (16, 8, 8)}, input_size=64)
-    )
-    segmenter = ClickSegmenter(Session(model, adapt="IA"), PHOTO)
+def test_with_a_real_session_and_a_small_model(tiny_model):
+    segmenter = ClickSegmenter(Session(tiny_model, adapt="IA"), PHOTO)
     segmenter.click(100, 50)
     segmenter._mode.value = "none"
     segmenter.click(5, 5, positive=False)

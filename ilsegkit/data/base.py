@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from ..errors import DataError, ImageError
-from ..images import read_image, read_mask
+from ..images import image_size, read_image, read_mask
 from .sample import Sample
 
-__all__ = ["SmallEntry", "SmallSet", "image_size"]
+__all__ = ["SmallEntry", "SmallSet"]
 
 log = logging.getLogger(__name__)
 
@@ -119,20 +118,3 @@ class SmallSet(Sequence[Sample]):
             class_name=entry.class_name,
             image_id=entry.image_id,
         )
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image that is complete; much cheaper than to decode it."""
-    try:
-        with Image.open(path) as file:
-            width, height = file.size
-            if file.format == "JPEG":
-                file.draft("L", (width // 8, height // 8))  # an eighth of the size, but every byte is read
-                file.load()
-            else:
-                file.verify()
-    except FileNotFoundError:
-        raise ImageError(f"there is no image file {str(path)!r}") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{str(path)!r} cannot be read as an image ({error})") from error
-    return height, width

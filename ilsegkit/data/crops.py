@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
+from ..errors import DataError
 from ..images import read_image
 from .folder import IGNORE_LABEL, FolderDataset
 
@@ -56,6 +57,8 @@ class RandomCrops(Dataset[Crop]):
     def __init__(self, folders: Sequence[FolderDataset], size: int, seed: int) -> None:
         self.folders, self.size, self.seed = folders, size, seed
         self.usable = [[i for i, entry in enumerate(folder.entries) if entry.area >= 150] for folder in folders]
+        if not any(self.usable):
+            raise DataError("there is no object of 150 pixels or more to train on")
         weights = np.sqrt([len(usable) for usable in self.usable])
         self.weights = weights / weights.sum()
         self.colour = v2.Compose(

@@ -2,7 +2,7 @@
 
 ``images/NAME.jpg`` goes with ``masks/NAME.png``. A mask is binary (0 and 255) or holds one number per object, with 0 for
 background and 255 for pixels to ignore. ``instances.json``, where there is one, maps each NAME to ``[[number, class], ...]``
-and lists the objects; pixels with other numbers are ignored.
+and lists the objects; pixels with other numbers are background.
 """
 
 import json
@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from ..errors import DataError, ImageError
-from ..images import read_image, read_mask
+from ..images import image_size, read_image, read_mask
 from .sample import Sample
 
 __all__ = ["FolderDataset", "ObjectEntry"]
@@ -67,7 +66,10 @@ class FolderDataset(Sequence[Sample]):
         if not images.is_dir() or not masks.is_dir():
             raise DataError(f"{str(self.root)!r} must hold a folder 'images' and a folder 'masks'")
         listing = self.root / "instances.json"
-        names = json.loads(listing.read_text()) if listing.is_file() else None
+        try:
+            names = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else None
+        except ValueError as error:
+            raise DataError(f"{str(listing)!r} is no valid JSON ({error}); mend or remove it") from error
         self.entries: list[ObjectEntry] = []
         skipped = []
         for image in sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES):
@@ -86,13 +88,9 @@ class FolderDataset(Sequence[Sample]):
     @staticmethod
     def _objects(image: Path, mask: Path, names: dict[str, list] | None, smallest: float) -> list[ObjectEntry]:
         labels = read_mask(mask)
-        try:
-            with Image.open(image) as file:
-                size = file.size
-        except OSError as error:
-            raise ImageError(f"{str(image)!r} cannot be read as an image ({error})") from error
-        if size != labels.shape[::-1]:
-            raise ImageError(f"{image.name} is {size[0]} x {size[1]} but its mask {labels.shape[1]} x {labels.shape[0]}")
+        height, width = image_size(image)
+        if (height, width) != labels.shape:
+            raise ImageError(f"{image.name} is {width} x {height} but its mask {labels.shape[1]} x {labels.shape[0]}")
         areas = np.bincount(labels.ravel().astype(np.int64))
         present = [int(label) for label in np.flatnonzero(areas) if label]
         if names is not None:
