@@ -3,13 +3,15 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+# More options for JupyterLab, for example LAB="--no-browser --allow-root" in a container.
+LAB    ?=
 BIN    := $(VENV)/bin
 SHELL  := /bin/sh
 
 .PHONY: lab test check unit notebooks-test browser notebooks format clean
 
 lab: $(VENV)/lab.done
-	$(BIN)/jupyter lab notebooks/00_click_to_segment.ipynb
+	$(BIN)/jupyter lab $(LAB) notebooks/00_click_to_segment.ipynb
 
 test: check unit notebooks-test browser
 

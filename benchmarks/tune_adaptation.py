@@ -22,7 +22,7 @@ import ilsegkit as ils
 from ilsegkit.adaptation import Adaptation, Settings
 
 SETS = ("food_plates", "butterflies", "facades", "em_membranes")
-TARGET, MOST_CLICKS = 0.85, 10
+TARGET = 0.85
 
 
 def objects(data: Path, count: int) -> dict[str, list[ils.Sample]]:
@@ -35,10 +35,12 @@ def objects(data: Path, count: int) -> dict[str, list[ils.Sample]]:
     return chosen
 
 
-def measure(model: ils.InteractiveSegmenter, adaptation: Adaptation, chosen: dict[str, list[ils.Sample]]) -> dict[str, float]:
+def measure(
+    model: ils.InteractiveSegmenter, adaptation: Adaptation, chosen: dict[str, list[ils.Sample]], most: int
+) -> dict[str, float]:
     """Mean clicks to reach the target on each set, IoU after 1 and 5 clicks and respected clicks over all of them."""
     results = {
-        name: ils.evaluate(samples, ils.Session(model, adaptation), TARGET, MOST_CLICKS, progress=False)
+        name: ils.evaluate(samples, ils.Session(model, adaptation), TARGET, most, progress=False)
         for name, samples in chosen.items()
     }
     row = {name: r.clicks_at() for name, r in results.items()}
@@ -74,6 +76,7 @@ def main(
     data: Path = Path("../shared/data"),
     weights: Path | None = None,
     count: Annotated[int, typer.Option(help="objects of each set")] = 12,
+    max_clicks: int = 20,
     out: Path = Path("runs/tune"),
     threads: int = 1,
 ) -> None:
@@ -93,7 +96,7 @@ def main(
         except FileExistsError:
             continue
         try:
-            row = {"mode": name, **settings, **measure(model, adaptation, chosen)}
+            row = {"mode": name, **settings, **measure(model, adaptation, chosen, max_clicks)}
         except BaseException:
             path.unlink()
             raise

@@ -169,6 +169,29 @@ def _first_clicks(crop: Crop, stage: int, rng: np.random.Generator) -> list[Clic
     return sample_clicks(target, rng, crop.others)
 
 
+@torch.no_grad()
+def _calibrate(model: InteractiveSegmenter, crops: RandomCrops, seed: int, count: int = 128) -> float:
+    """Scale the last layer so that Eq. 1 is smallest on training crops; give the factor.
+
+    The focal loss leaves logits too small. No mask changes by the scale, but adaptation works with Eq. 1: without this, its
+    first steps would go into making the network surer of the background, which is most of any image.
+    """
+    logits, targets = [], []
+    for index in range(count):
+        crop = crops[index]
+        rng = np.random.default_rng([seed, 2, index])
+        guidance = guidance_maps(_first_clicks(crop, 2, rng), crops.size, crops.size, model.config.click_radius)
+        logits.append(model(crop.image[None].to(model.device).float(), guidance[None].to(model.device))[0, 0].cpu())
+        targets.append(torch.from_numpy(crop.target).float())
+    scales = np.geomspace(0.25, 8, 61)
+    losses = [cross_entropy(torch.stack(logits) * scale, torch.stack(targets)).item() for scale in scales]
+    scale = float(scales[int(np.argmin(losses))])
+    last = [m for m in model.network.segmentation_head.modules() if isinstance(m, torch.nn.Conv2d)][-1]
+    for parameter in last.parameters():
+        parameter.mul_(scale)
+    return scale
+
+
 def train(
     model: InteractiveSegmenter,
     folders: Sequence[FolderDataset],
@@ -309,11 +332,13 @@ def train(
             checkpoint.with_suffix(".part").replace(checkpoint)
     result = average.module.eval()
     assert isinstance(result, InteractiveSegmenter)
+    scale = _calibrate(result, crops, recipe.seed)
     result.info = {
         "trained": asdict(recipe),
         "objects": sum(len(folder) for folder in folders),
         "data": [folder.root.name for folder in folders],
         "seconds": round(time.monotonic() - began),
+        "scale": scale,
         "running": {key: round(value, 4) for key, value in sorted(running.items())},
     }
     save_model(out / "model.safetensors", result)
