@@ -12,14 +12,14 @@ __all__ = ["offline_photos"]
 
 # Only functions whose files are in the wheel itself; the others of skimage.data download something.
 _FUNCTIONS = {
-    "chelsea": "chelsea",
-    "coffee": "coffee",
-    "astronaut": "astronaut",
     "motorcycle": "stereo_motorcycle",
+    "astronaut": "astronaut",
+    "coffee": "coffee",
     "rocket": "rocket",
-    "retina": "retina",
-    "ihc": "immunohistochemistry",
+    "chelsea": "chelsea",
     "coins": "coins",
+    "ihc": "immunohistochemistry",
+    "retina": "retina",
 }
 
 
@@ -73,7 +73,7 @@ def offline_photos() -> Mapping[str, np.ndarray]:
     --------
     >>> photos = offline_photos()
     >>> list(photos)
-    ['chelsea', 'coffee', 'astronaut', 'motorcycle', 'rocket', 'retina', 'ihc', 'coins']
+    ['motorcycle', 'astronaut', 'coffee', 'rocket', 'chelsea', 'coins', 'ihc', 'retina']
     >>> photos["chelsea"].shape
     (300, 451, 3)
     """

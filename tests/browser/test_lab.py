@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
+from scipy import ndimage
 
 from ilsegkit.photo_canvas import BLUE, GREEN, ORANGE, SKY
 
@@ -306,6 +307,21 @@ def test_another_photo_of_another_size_and_back(fresh, artefacts):
     fresh.wait(lambda: fresh.pixels().shape == (320, 640, 3) and like(fresh.pixels()[190, 240], FINISHED))
 
 
+def test_in_a_narrow_window_the_photo_is_smaller_and_clicks_are_where_they_are_made(fresh, artefacts):
+    wide = fresh.page.viewport_size
+    try:
+        fresh.page.set_viewport_size({"width": 560, "height": 900})
+        fresh.wait(lambda: fresh.canvas.bounding_box()["width"] < 500)
+        box = fresh.canvas.bounding_box()
+        assert box["height"] == pytest.approx(box["width"] / 2, abs=1)
+        fresh.click(520, 250)
+        fresh.wait(lambda: shows_mask_at(fresh, 545, 280))
+        assert like(fresh.pixels()[254, 524], BLUE)
+        fresh.page.screenshot(path=artefacts / "fake-narrow.png")
+    finally:
+        fresh.page.set_viewport_size(wide)
+
+
 def test_a_reloaded_page_shows_everything_again(notebook):
     notebook.click(420, 150)
     notebook.wait(lambda: shows_mask_at(notebook, 440, 180))
@@ -355,26 +371,31 @@ def test_the_first_notebook(lab, chromium, artefacts):
         notebook.page.screenshot(path=artefacts / "notebook-1-run.png")
 
         start = notebook.pixels()
-        notebook.click(250, 150)
-        notebook.wait(lambda: "1 click " in notebook.status())
+        notebook.click(80, 150)
+        notebook.wait(lambda: "1 click " in notebook.status(), 120)
         first = notebook.pixels()
-        assert like(first[153, 253], BLUE)
+        assert like(first[153, 83], BLUE)
         assert (first != start).any(-1).sum() > 300  # more than the dot
-        notebook.click(380, 260)
-        notebook.wait(lambda: "2 clicks" in notebook.status())
+        notebook.click(130, 160)
+        notebook.wait(lambda: "2 clicks" in notebook.status(), 120)
         second = notebook.pixels()
-        notebook.click(600, 60, button="right")
-        notebook.wait(lambda: "3 clicks" in notebook.status())
+        # Well inside the mask, and away from the clicks: the model has to give something up.
+        depth = ndimage.distance_transform_edt((second != start).any(-1))
+        for x, y in ((80, 150), (130, 160)):
+            depth[max(0, y - 30) : y + 30, max(0, x - 30) : x + 30] = 0
+        y, x = map(int, np.unravel_index(depth.argmax(), depth.shape))
+        notebook.click(x, y, button="right")
+        notebook.wait(lambda: "3 clicks" in notebook.status(), 120)
         third = notebook.pixels()
-        assert like(third[63, 603], ORANGE)
-        assert (third != second).any(-1).sum() > 300
+        assert like(third[y + 3, x + 3], ORANGE)
+        assert (third != second).any(-1).sum() > 300  # more than the square
         notebook.page.screenshot(path=artefacts / "notebook-2-clicks.png")
 
         notebook.button("Undo").click()
         notebook.wait(lambda: (notebook.pixels() == second).all())
         notebook.button("Finish object").click()
-        notebook.wait(lambda: "Object 2" in notebook.status())
-        assert not like(notebook.pixels()[153, 253], BLUE)
+        notebook.wait(lambda: "Object 2" in notebook.status(), 120)
+        assert not like(notebook.pixels()[153, 83], BLUE)
         notebook.page.screenshot(path=artefacts / "notebook-3-finished.png")
         for number, output in enumerate(notebook.page.locator(".jp-RenderedImage").all()):
             output.screenshot(path=artefacts / f"notebook-figure-{number + 1}.png")
