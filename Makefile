@@ -22,7 +22,7 @@ check: $(VENV)/dev.done
 	$(BIN)/mypy
 
 unit: $(VENV)/dev.done
-	$(BIN)/pytest -q -m "not browser" --doctest-modules
+	$(BIN)/pytest -q -m "not browser" --doctest-modules --durations=5
 
 notebooks-test: $(VENV)/dev.done
 	$(BIN)/pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks

@@ -85,9 +85,7 @@ def test_train_then_importance_gives_weights_that_load(folder, tmp_path):
     trained = run("train", folder, "--out", out, "--preset", "Unet:tu-test_resnet", *options)
     assert trained.exit_code == 0, trained.output
     final = tmp_path / "final.safetensors"
-    done = run(
-        "importance", folder, "--weights", out / "model.safetensors", "--out", final, "--adaptation", settings, "--half"
-    )
+    done = run("importance", folder, "--weights", out / "model.safetensors", "--out", final, "--adaptation", settings, "--half")
     assert done.exit_code == 0, done.output
     model = ils.load_model(final, "cpu")
     assert model.info["trained"]["iterations"] == 2

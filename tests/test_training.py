@@ -194,6 +194,7 @@ def test_first_stage_samples_and_second_iterates(tiny_model, folders, tmp_path, 
         return maps(clicks, *rest)
 
     monkeypatch.setattr(training, "_first_clicks", spy_first)
+    monkeypatch.setattr(training, "_calibrate", lambda *_: 1.0)  # it makes clicks of its own
     monkeypatch.setattr(training, "next_click", spy_next)
     monkeypatch.setattr(training, "guidance_maps", spy_maps)
     recipe = Recipe(iterations=12, batch=4, size=32, first_stage=0.5, reset=0.25, seed=0)
@@ -223,3 +224,35 @@ def test_first_clicks(folders, stage):
         assert all(isinstance(click, Click) and target[click.y, click.x] == click.positive for click in clicks)
         kinds.add(clicks == [robot])
     assert kinds == ({False} if stage == 1 else {True, False})
+
+
+class Brightness(torch.nn.Module):
+    """Says of bright pixels that they are the object, with a surety that is off."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config, self.device = config, torch.device("cpu")
+        self.network = torch.nn.Module()
+        self.network.segmentation_head = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1))
+        torch.nn.init.constant_(self.network.segmentation_head[0].weight, 1.0)
+        torch.nn.init.zeros_(self.network.segmentation_head[0].bias)
+
+    def forward(self, image, guidance):
+        return self.network.segmentation_head(torch.where(image[:, :1] > 127, 1.0, -1.0))
+
+
+def test_calibration_makes_the_network_as_sure_as_it_is_right(tiny_model, monkeypatch):
+    rng = np.random.default_rng(0)
+    crops = []
+    for _ in range(8):
+        bright = rng.random((32, 32)) < 0.3
+        target = np.where(rng.random((32, 32)) < 0.1, ~bright, bright).astype(np.int8)  # wrong in one of ten pixels
+        crops.append(training.Crop(torch.from_numpy(bright * np.uint8(255))[None].expand(3, -1, -1), target, ~bright))
+
+    class Crops(list):
+        size = 32
+
+    model = Brightness(tiny_model.config)
+    scale = training._calibrate(model, Crops(crops), seed=0, count=8)
+    assert scale == pytest.approx(np.log(9), rel=0.08)  # the logit of 90%, to a step of the grid
+    assert model.network.segmentation_head[0].weight.item() == pytest.approx(scale)
