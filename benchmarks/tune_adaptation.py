@@ -102,7 +102,7 @@ def main(
             raise
         path.write_text(json.dumps(row))
         typer.echo(json.dumps(row))
-    typer.echo(table(out).round(4).to_string(index=False))
+    typer.echo(table(out).to_string(index=False, float_format="{:.4g}".format))
 
 
 if __name__ == "__main__":
