@@ -4,7 +4,7 @@ Every combination of the values given is tried on the same objects of every set;
 been measured stays in --out, so a search can be stopped, gone on with, and widened. Each process does the combinations
 that no other has begun: start one for each core.
 
-    python benchmarks/tune_adaptation.py IA --rate 1e-5 --rate 3e-5 --steps 5 --confident 0.7
+    python benchmarks/tune_adaptation.py IA --rate 1e-5 --rate 3e-5 --steps 5 --scope decoder
 """
 
 import itertools
@@ -73,6 +73,7 @@ def main(
     gamma: list[float] = [1.0],  # noqa: B006
     keep: list[float] = [1.0],  # noqa: B006
     confident: Annotated[list[float], typer.Option(help="0 for never stopping early")] = [0.0],  # noqa: B006
+    scope: list[str] = ["all"],  # noqa: B006
     data: Path = Path("../shared/data"),
     weights: Path | None = None,
     count: Annotated[int, typer.Option(help="objects of each set")] = 12,
@@ -85,7 +86,8 @@ def main(
     model = ils.load_model(weights, "cpu")
     chosen = objects(data, count)
     grid = [
-        Settings(n, r, la, g, k, c or None) for r, n, la, g, k, c in itertools.product(rate, steps, lam, gamma, keep, confident)
+        Settings(n, r, la, g, k, c or None, s)
+        for r, n, la, g, k, c, s in itertools.product(rate, steps, lam, gamma, keep, confident, scope)
     ]
     candidates = [("none", Adaptation()), *((mode, Adaptation(**{{"IA": "image", "SA": "sequence"}[mode]: s})) for s in grid)]
     for name, adaptation in candidates:

@@ -1,8 +1,10 @@
 """Learning from corrections: Eq. 4 by Adam, for one image (Algorithm 1) and for a sequence (sections 3.2.1 to 3.2.3).
 
-This is the literal version: all parameters, every step a full forward and backward pass. Single-image and
-image-sequence adaptation are the same steps on the same loss; they differ in where they start, in how many clicks the
-network is shown, and in what becomes of the result, which is for `ilsegkit.session` to decide.
+With the paper's `Settings` this is the literal version: all parameters, every step a full forward and backward pass. With
+``scope="decoder"`` the encoder stays as it is, and its features, which take most of the time, are computed once.
+
+Single-image and image-sequence adaptation are the same steps on the same loss; they differ in where they start, in how many
+clicks the network is shown, and in what becomes of the result, which is for `ilsegkit.session` to decide.
 
 Batch norm's statistics never move: the model stays in evaluation mode, and gradients flow through it all the same.
 """
@@ -32,6 +34,13 @@ MODES = ("none", "IA", "SA", "IA+SA")
 #: Called before every step with its number, from 0, and how many there may be; False stops, keeping what was learned.
 OnStep = Callable[[int, int], bool | None]
 
+#: Called once, before anything is learned, with the network's first answer: logits, frame.size.
+OnPrediction = Callable[[Tensor], object]
+
+
+#: Names of the parameters that learn begin with one of these.
+SCOPES = {"all": ("",), "decoder": ("network.decoder.", "network.segmentation_head.")}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -51,6 +60,8 @@ class Settings:
     confident : float or None
         Stop before all steps are done once every click is predicted with at least this probability. None, as in
         Algorithm 1, always does all of them.
+    scope : {"all", "decoder"}
+        Which parameters learn: all of them, as in the paper, or those of the decoder and the segmentation head.
     """
 
     steps: int
@@ -59,8 +70,11 @@ class Settings:
     gamma: float
     keep: float = 1.0
     confident: float | None = None
+    scope: str = "all"
 
     def __post_init__(self) -> None:
+        if self.scope not in SCOPES:
+            raise DataError(f"there is no scope {self.scope!r}; choose one of {', '.join(SCOPES)}")
         ranges = {"lam": (0, 1), "keep": (0, 1), "gamma": (0, math.inf), "rate": (0, math.inf), "steps": (0, math.inf)}
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
@@ -153,6 +167,7 @@ def adapt(
     optimizer: torch.optim.Optimizer | None = None,
     shown: Sequence[Click] | None = None,
     on_step: OnStep | None = None,
+    on_prediction: OnPrediction | None = None,
 ) -> Outcome:
     """Minimise Eq. 4 by a few Adam steps; changes the model's parameters in place.
 
@@ -176,6 +191,8 @@ def adapt(
         The clicks in the guidance channels; all of them if left out.
     on_step : callable, optional
         See `OnStep`.
+    on_prediction : callable, optional
+        See `OnPrediction`.
 
     Returns
     -------
@@ -184,7 +201,11 @@ def adapt(
     """
     guidance = frame.guidance(clicks if shown is None else shown)
     corrections = frame.corrections(clicks)
-    parameters = dict(model.named_parameters())
+    parameters = {name: value for name, value in model.named_parameters() if name.startswith(SCOPES[settings.scope])}
+    features = None
+    if settings.scope != "all":
+        with torch.no_grad():
+            features = model.encode(frame.pixels, guidance)
     optimizer = optimizer or torch.optim.Adam(parameters.values(), lr=settings.rate)
     importance = model.importance or {name: torch.ones_like(value) for name, value in parameters.items()}
     notice, good = None, None
@@ -194,7 +215,9 @@ def adapt(
         if not last and on_step is not None and on_step(step, settings.steps) is False:
             last, notice = True, "adapting was stopped"
         with torch.set_grad_enabled(not last):
-            logits = model(frame.pixels, guidance)[0, 0]
+            logits = (model(frame.pixels, guidance) if features is None else model.decode(features, frame.size))[0, 0]
+        if step == 0 and on_prediction is not None and not last:
+            on_prediction(logits.detach())
         if not torch.isfinite(logits).all():
             if good is None:
                 return Outcome(0, logits.detach(), "the network gives numbers that are not finite")

@@ -1,6 +1,8 @@
-"""An image at the size the network works at, and the way there and back."""
+"""An image, or a window of it, at the size the network works at, and the way there and back."""
 
+import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,17 +14,68 @@ from .clicks import Click
 from .guidance import correction_map, guidance_maps
 from .model import InteractiveSegmenter
 
-__all__ = ["Frame"]
+__all__ = ["Frame", "Window", "window_around"]
+
+
+class Window(NamedTuple):
+    """A part of an image, in pixels; bottom and right are the first beyond it."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def window_around(mask: np.ndarray, clicks: Iterable[Click], zoom: float, smallest: int) -> Window | None:
+    """The window to look at for an object: `zoom` times what has been found and clicked so far.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, (height, width)
+        What has been found.
+    clicks : iterable of Click
+        Foreground clicks are in the window.
+    zoom : float
+        Above 1.
+    smallest : int
+        Sides are at least this long: pixels that are enlarged further show nothing new.
+
+    Returns
+    -------
+    Window or None
+        None for the whole image: nothing has been found, or the object fills most of it.
+
+    Examples
+    --------
+    >>> mask = np.zeros((100, 200), bool)
+    >>> mask[40:60, 100:120] = True
+    >>> window_around(mask, [], zoom=1.5, smallest=10)
+    Window(top=35, left=95, bottom=65, right=125)
+    """
+    if not mask.any():
+        return None
+    found = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    clicked = [c for c in clicks if c.positive]
+    sides = []
+    for pixels, at, length in zip(found, ([c.y for c in clicked], [c.x for c in clicked]), mask.shape, strict=True):
+        low, high = min([pixels[0], *at]), max([pixels[-1] + 1, *(value + 1 for value in at)])
+        half, middle = max((high - low) * zoom, smallest) / 2, (low + high) / 2
+        sides.append((max(0, math.floor(middle - half)), min(length, math.ceil(middle + half))))
+    (top, bottom), (left, right) = sides
+    # A little larger is not worth it: the object would only be cut off from what is around it.
+    return None if max(bottom - top, right - left) >= 0.9 * max(mask.shape) else Window(top, left, bottom, right)
 
 
 class Frame:
-    """What a model works on: the image resized so that its longest side is the model's input size, never stretched.
+    """What a model works on: the image, resized so that its longest side is the model's input size, never stretched.
 
     Parameters
     ----------
     image : ndarray of uint8, (height, width, 3)
     model : InteractiveSegmenter
         Decides size, device and click radius.
+    window : Window, optional
+        The part of the image to work on; all of it if left out.
 
     Attributes
     ----------
@@ -32,24 +85,31 @@ class Frame:
         RGB in 0-255, float32, on the model's device.
     """
 
-    def __init__(self, image: np.ndarray, model: InteractiveSegmenter) -> None:
+    def __init__(self, image: np.ndarray, model: InteractiveSegmenter, window: Window | None = None) -> None:
         height, width = image.shape[:2]
-        scale = model.config.input_size / max(height, width)
         self.image_size = (height, width)
+        self.window = window or Window(0, 0, height, width)
+        part = image[self.window.top : self.window.bottom, self.window.left : self.window.right]
+        height, width = part.shape[:2]
+        scale = model.config.input_size / max(height, width)
         self.size = (max(1, round(height * scale)), max(1, round(width * scale)))
         # PIL works on 8 bits: a photo of 48 megapixels needs no float copy of itself.
-        small = Image.fromarray(image).resize(self.size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0)
+        small = Image.fromarray(part).resize(self.size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0)
         self.pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].to(model.device).float()
         self._radius = model.config.click_radius
 
     def clicks(self, clicks: Iterable[Click]) -> list[Click]:
-        """Clicks of the image as clicks of the frame."""
-        (height, width), (rows, columns) = self.image_size, self.size
+        """Clicks of the image as clicks of the frame; those outside the window are left out."""
+        (top, left, bottom, right), (rows, columns) = self.window, self.size
 
-        def along(value: float, length: int, pixels: int) -> float:
-            return float(np.clip((value + 0.5) * pixels / length - 0.5, 0, pixels - 1))
+        def along(value: float, low: int, high: int, pixels: int) -> float:
+            return float(np.clip((value + 0.5 - low) * pixels / (high - low) - 0.5, 0, pixels - 1))
 
-        return [Click(along(c.x, width, columns), along(c.y, height, rows), c.positive) for c in clicks]
+        return [
+            Click(along(c.x, left, right, columns), along(c.y, top, bottom, rows), c.positive)
+            for c in clicks
+            if left - 0.5 <= c.x <= right - 0.5 and top - 0.5 <= c.y <= bottom - 0.5
+        ]
 
     def guidance(self, clicks: Iterable[Click]) -> Tensor:
         """Guidance channels for clicks of the image: ``(1, 2, *size)``."""
@@ -66,5 +126,19 @@ class Frame:
         return bool((torch.sigmoid(signed) >= least).all()) and bool((signed != 0).all())
 
     def at_image_size(self, logits: Tensor) -> Tensor:
-        """Logits of the frame, ``size``, at the size of the image, on the CPU."""
-        return F.interpolate(logits[None, None].float().cpu(), self.image_size, mode="bilinear", align_corners=False)[0, 0]
+        """Logits of the frame, ``size``, at the size of the image, on the CPU; minus infinity outside the window."""
+        top, left, bottom, right = self.window
+        part = F.interpolate(
+            logits[None, None].float().cpu(), (bottom - top, right - left), mode="bilinear", align_corners=False
+        )[0, 0]
+        if part.shape == self.image_size:
+            return part
+        whole = torch.full(self.image_size, -torch.inf)
+        whole[top:bottom, left:right] = part
+        return whole
+
+    def at_frame_size(self, mask: np.ndarray) -> Tensor:
+        """A mask of the image, at the size of the frame: 0 and 1, float32, ``size``, on the model's device."""
+        top, left, bottom, right = self.window
+        part = torch.from_numpy(mask[top:bottom, left:right]).float()[None, None]
+        return (F.interpolate(part, self.size, mode="area")[0, 0] > 0.5).float().to(self.pixels.device)

@@ -7,7 +7,7 @@ channels are the same for all.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -44,6 +44,9 @@ class ModelConfig:
         Longest side, in pixels, at which images are worked on.
     click_radius : float
         Radius of the guidance disks in pixels at that size.
+    zoom : float or None
+        Once something has been found, work on a window around it that is this many times as large, so that small objects are
+        seen large (Sofiiuk et al., "f-BRS", CVPR 2020). None, as in the paper: always on the whole image.
     mean, std : tuple of 3 floats
         Normalisation of RGB values in 0-255.
     """
@@ -54,6 +57,7 @@ class ModelConfig:
     multiple: int = 32
     input_size: int = 384
     click_radius: float = 3.0
+    zoom: float | None = None
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
 
@@ -67,6 +71,7 @@ PRESETS: dict[str, ModelConfig] = {
         {"encoder_output_stride": 16, "decoder_atrous_rates": (6, 12, 18), "decoder_channels": 128},
         multiple=16,
         input_size=384,
+        zoom=1.4,
         mean=(127.0, 127.0, 127.0),
         std=(128.0, 128.0, 128.0),
     ),
@@ -151,12 +156,19 @@ class InteractiveSegmenter(nn.Module):
         Tensor, (batch, 1, height, width)
             Above 0 where the object is more likely than not.
         """
+        return self.decode(self.encode(image, guidance), image.shape[-2:])
+
+    def encode(self, image: Tensor, guidance: Tensor) -> list[Tensor]:
+        """The encoder's features, of every stride, for the arguments of `forward`: the first half of it."""
         x = torch.cat([(image - self.mean) / self.std, guidance], dim=1)
         height, width = x.shape[-2:]
         # Padded, not stretched: the aspect ratio is information. Zero is the mean colour and no click.
         below, right = -height % self.config.multiple, -width % self.config.multiple
-        x = F.pad(x, (0, right, 0, below)).contiguous(memory_format=torch.channels_last)
-        return self.network(x)[..., :height, :width]
+        return self.network.encoder(F.pad(x, (0, right, 0, below)).contiguous(memory_format=torch.channels_last))
+
+    def decode(self, features: list[Tensor], size: Sequence[int]) -> Tensor:
+        """Logits, ``(batch, 1, *size)``, from `encode`'s features: the second half of `forward`."""
+        return self.network.segmentation_head(self.network.decoder(features))[..., : size[0], : size[1]]
 
     @property
     def device(self) -> torch.device:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from .adaptation import Adaptation, OnStep, adapt, kept_clicks, named_adaptation
 from .clicks import Click
 from .errors import ClickError
-from .frame import Frame
+from .frame import Frame, window_around
 from .images import read_image
 from .model import InteractiveSegmenter, load_model
 
@@ -30,8 +31,9 @@ class _State(NamedTuple):
     """The object as it is after a click."""
 
     clicks: tuple[Click, ...]
-    logits: Tensor | None  # at the frame's size; None before the first click
+    logits: Tensor | None  # at the frame's size; None before the first click, and after one answered together with the next
     weights: Weights | None  # what single-image adaptation made of them; None for those of the sequence
+    frame: Frame | None = None  # what the network saw; None for the whole image
 
 
 class Session:
@@ -103,11 +105,19 @@ class Session:
     @property
     def mask(self) -> np.ndarray:
         """The object so far, bool, (height, width); all False before the first click."""
-        frame = self._require_frame()
         if self._mask is None:
-            logits = self._now.logits
-            self._mask = np.zeros(frame.image_size, bool) if logits is None else (frame.at_image_size(logits) > 0).numpy()
+            self._mask = self.probability > 0.5
         return self._mask
+
+    @property
+    def probability(self) -> np.ndarray:
+        """Probability of each pixel to belong to the object, float32, (height, width); all 0 before the first click."""
+        frame = self._now.frame or self._require_frame()
+        if self._now.logits is None:
+            if not self.clicks:
+                return np.zeros(frame.image_size, np.float32)
+            self._now = self._now._replace(logits=self._logits(frame, self.clicks))
+        return torch.sigmoid(frame.at_image_size(self._now.logits)).numpy()
 
     @property
     def can_undo(self) -> bool:
@@ -139,7 +149,15 @@ class Session:
         self.notice = None
         self._start()
 
-    def click(self, x: float, y: float, positive: bool = True, on_step: OnStep | None = None) -> np.ndarray:
+    def click(
+        self,
+        x: float,
+        y: float,
+        positive: bool = True,
+        on_step: OnStep | None = None,
+        on_prediction: Callable[[np.ndarray], object] | None = None,
+        earlier: Sequence[Click] = (),
+    ) -> np.ndarray:
         """Correct the mask at a pixel; the model takes the click as input and, with IA, learns from it.
 
         Parameters
@@ -150,6 +168,11 @@ class Session:
             True if the pixel belongs to the object.
         on_step : callable, optional
             Called before every learning step with its number and their count; may return False to stop.
+        on_prediction : callable, optional
+            Called with the mask the model gives for the click before it learns from it.
+        earlier : sequence of Click, optional
+            Clicks made just before this one and not answered yet: one run of the model answers all, `undo` still takes
+            them back one by one.
 
         Returns
         -------
@@ -161,27 +184,32 @@ class Session:
         ClickError
             If the click is outside the image or no number, or if there is no image; the session stays as it was.
         """
-        frame = self._require_frame()
-        click = self._checked(frame, x, y, positive)
-        clicks = (*self.clicks, click)
+        new = [self._checked(*click) for click in (*earlier, (x, y, positive))]
+        clicks = (*self.clicks, *new)
+        frame = self._look(clicks)
         settings = self.adaptation.image
         self.notice = None
         if settings is None:
             self._load(self._sequence)
         try:
             if settings is None:
-                logits = self._logits(clicks)
+                logits = self._logits(frame, clicks)
             else:
-                prediction = self._current_prediction(clicks)
-                outcome = adapt(self.model, frame, clicks, prediction, settings, self._anchor, on_step=on_step)
+                prediction = self._current_prediction(frame, clicks)
+                show = None if on_prediction is None else lambda early: on_prediction((frame.at_image_size(early) > 0).numpy())
+                outcome = adapt(
+                    self.model, frame, clicks, prediction, settings, self._anchor, on_step=on_step, on_prediction=show
+                )
                 logits, self.notice = outcome.logits, outcome.notice
         except BaseException:  # out of memory, or interrupted by the user: as if the click had not been made
             self._load(self._now.weights or self._sequence)
             raise
         self._past.append(self._now)
+        self._past += [_State(clicks[:k], None, self._now.weights) for k in range(len(self.clicks) + 1, len(clicks))]
         del self._past[:-UNDO_LIMIT]
         self._future.clear()
-        self._go_to(_State(clicks, logits, None if settings is None else self._weights()), load=False)
+        weights = None if settings is None else self._weights(self._now.weights or self._sequence)
+        self._go_to(_State(clicks, logits, weights, frame), load=False)
         return self.mask
 
     def undo(self) -> np.ndarray:
@@ -226,12 +254,13 @@ class Session:
             for group in self._optimizer.param_groups:
                 group["lr"] = settings.rate
             shown = kept_clicks(state.clicks, settings.keep, self._rng)
-            prediction = (state.logits > 0).float()
+            # The whole image, for that is what the first click on the next object will see.
+            prediction = (state.logits > 0).float() if state.frame is frame else frame.at_frame_size(mask)
             outcome = adapt(
                 self.model, frame, state.clicks, prediction, settings, self._anchor, self._optimizer, shown, on_step
             )
             self.notice = outcome.notice
-            self._sequence = self._weights()
+            self._sequence = self._weights(self._sequence)
         if state.clicks:
             self.objects += 1
         self._start()
@@ -250,14 +279,22 @@ class Session:
         ndarray of float32, (height, width)
             In 0-1.
         """
-        frame = self._require_frame()
-        clicks = self.clicks if clicks is None else tuple(self._checked(frame, *click) for click in clicks)
-        return torch.sigmoid(frame.at_image_size(self._logits(clicks))).numpy()
+        frame = self._now.frame or self._require_frame()
+        clicks = self.clicks if clicks is None else tuple(self._checked(*click) for click in clicks)
+        return torch.sigmoid(frame.at_image_size(self._logits(frame, clicks))).numpy()
 
     def forget(self) -> None:
         """Go back to the initial model θ*; the object at hand loses its clicks."""
         self._sequence, self._optimizer, self.objects = self._anchor, None, 0
         self._start()
+
+    def initial_model(self) -> InteractiveSegmenter:
+        """A copy of the model as it was before it learned anything: θ*."""
+        model = copy.deepcopy(self.model, {id(self.model.importance): self.model.importance})
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                value.copy_(self._anchor[name])
+        return model
 
     # --- stopping and going on --------------------------------------------------------------------------------------
 
@@ -283,8 +320,13 @@ class Session:
 
     # --- how it works -----------------------------------------------------------------------------------------------
 
-    def _weights(self) -> Weights:
-        return {name: value.detach().clone() for name, value in self.model.named_parameters()}
+    def _weights(self, before: Weights | None = None) -> Weights:
+        """A copy of the weights; those that are as they were before are shared, so that undo costs little memory."""
+        before = before or {}
+        return {
+            name: before[name] if name in before and torch.equal(before[name], value) else value.detach().clone()
+            for name, value in self.model.named_parameters()
+        }
 
     @torch.no_grad()
     def _load(self, weights: Weights) -> None:
@@ -302,25 +344,32 @@ class Session:
         if load:
             self._load(state.weights or self._sequence)
 
+    def _look(self, clicks: tuple[Click, ...]) -> Frame:
+        """What the network is shown for the next click: the whole image, or a window around what has been found."""
+        whole, config = self._require_frame(), self.model.config
+        if config.zoom is None or self.image is None:
+            return whole
+        # Enlarged no more than twice.
+        window = window_around(self.mask, clicks, config.zoom, config.input_size // 2)
+        return whole if window is None else Frame(self.image, self.model, window)
+
     @torch.no_grad()
-    def _logits(self, clicks: tuple[Click, ...]) -> Tensor:
-        frame = self._require_frame()
+    def _logits(self, frame: Frame, clicks: tuple[Click, ...]) -> Tensor:
         return self.model(frame.pixels, frame.guidance(clicks))[0, 0]
 
-    def _current_prediction(self, clicks: tuple[Click, ...]) -> Tensor:
+    def _current_prediction(self, frame: Frame, clicks: tuple[Click, ...]) -> Tensor:
         """p of Algorithm 1, line 4: what the model says before it learns from the newest click."""
         if self.adaptation.image is not None and self.adaptation.image.lam == 1:
-            return torch.zeros(self._require_frame().size, device=self.model.device)  # not looked at: saves a forward pass
-        return (self._logits(clicks) > 0).float()
+            return torch.zeros(frame.size, device=self.model.device)  # not looked at: saves a forward pass
+        return (self._logits(frame, clicks) > 0).float()
 
     def _require_frame(self) -> Frame:
         if self._frame is None:
             raise ClickError("there is no image yet; call set_image first")
         return self._frame
 
-    @staticmethod
-    def _checked(frame: Frame, x: float, y: float, positive: bool) -> Click:
-        height, width = frame.image_size
+    def _checked(self, x: float, y: float, positive: bool) -> Click:
+        height, width = self._require_frame().image_size
         try:
             x, y = float(x), float(y)
         except (TypeError, ValueError):

@@ -3,7 +3,8 @@
 Stage 1 samples clicks from the ground truth. Stage 2 is iterative: the network predicts, the robot user clicks on its
 largest error, and the network trains on the object with the new click; every so often an object goes back to its
 initial clicks. Here stage 2 costs no extra forward pass: a batch has slots, and the prediction a slot's training step
-makes anyway decides the click it trains with in the next. A slot that has been reset takes a new object.
+makes anyway decides the click it trains with the next time. A slot that has been reset takes a new object. Two batches take
+turns, so that clicks are found while the device works.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
 from .clicks import Click, next_click, sample_clicks
@@ -56,6 +58,8 @@ class Recipe:
         much: the click channels start from random values.
     loss : {"ce", "focal"}
         Eq. 1, or the normalised focal loss.
+    paste : float
+        Share of the objects pasted over another crop, see `RandomCrops`.
     average : float
         Decay of the exponential moving average of the weights, which is what is saved.
     seed : int
@@ -68,6 +72,7 @@ class Recipe:
     reset: float = 0.35
     rate: float = 1e-3
     loss: str = "focal"
+    paste: float = 0.0
     average: float = 0.998
     seed: int = 0
 
@@ -151,15 +156,6 @@ def _as_is(crop: Any) -> Any:
     return crop
 
 
-@dataclass
-class _Slot:
-    """A place in the batch: an object, and the clicks it has so far."""
-
-    crop: Crop
-    clicks: list[Click] = field(default_factory=list)
-    rounds: int = 0
-
-
 def _first_clicks(crop: Crop, stage: int, rng: np.random.Generator) -> list[Click]:
     """Sampled clicks; in stage 2, for half of the objects the robot user's first click, as at test time."""
     target = crop.target == 1
@@ -167,6 +163,27 @@ def _first_clicks(crop: Crop, stage: int, rng: np.random.Generator) -> list[Clic
         click = next_click(np.zeros_like(target), target)
         return [click] if click else []
     return sample_clicks(target, rng, crop.others)
+
+
+class _Starts(Dataset[tuple[Crop, list[Click]]]):
+    """Crops with the clicks they start from. The first ones are for stage 1: as many as it uses up."""
+
+    def __init__(self, crops: RandomCrops, first_stage: int) -> None:
+        self.crops, self.first_stage = crops, first_stage
+
+    def __getitem__(self, index: int) -> tuple[Crop, list[Click]]:
+        crop, rng = self.crops[index], np.random.default_rng([self.crops.seed, 1, index])
+        return crop, _first_clicks(crop, 1 if index < self.first_stage else 2, rng)
+
+
+@dataclass
+class _Slot:
+    """A place in the batch: an object, the clicks it has so far, and the next one, which may still be on its way."""
+
+    crop: Crop
+    clicks: list[Click]
+    rounds: int = 0
+    coming: Future[Click | None] | None = None
 
 
 @torch.no_grad()
@@ -179,7 +196,7 @@ def _calibrate(model: InteractiveSegmenter, crops: RandomCrops, seed: int, count
     logits, targets = [], []
     for index in range(count):
         crop = crops[index]
-        rng = np.random.default_rng([seed, 2, index])
+        rng = np.random.default_rng([seed, 3, index])
         guidance = guidance_maps(_first_clicks(crop, 2, rng), crops.size, crops.size, model.config.click_radius)
         logits.append(model(crop.image[None].to(model.device).float(), guidance[None].to(model.device))[0, 0].cpu())
         targets.append(torch.from_numpy(crop.target).float())
@@ -236,7 +253,9 @@ def train(
     groups: dict[float, list[Tensor]] = {3.0: [], 0.3: [], 1.0: []}
     for parameter in model.parameters():
         groups[3.0 if id(parameter) in stem else 0.3 if id(parameter) in encoder else 1.0].append(parameter)
-    optimizer = torch.optim.AdamW([{"params": ps, "scale": scale} for scale, ps in groups.items()], lr=recipe.rate)
+    optimizer = torch.optim.AdamW(
+        [{"params": ps, "scale": scale} for scale, ps in groups.items()], lr=recipe.rate, fused=device.type == "cuda"
+    )
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
 
     checkpoint, start, drawn, seconds = out / "checkpoint.pt", 0, 0, 0.0
@@ -254,20 +273,28 @@ def train(
         start, drawn, seconds, running = (state[name] for name in ("iteration", "drawn", "seconds", "running"))
         log.info("going on from iteration %d", start)
 
-    crops = RandomCrops(folders, recipe.size, recipe.seed)
-    supply = iter(DataLoader(crops, batch_size=None, sampler=_From(drawn), collate_fn=_as_is, num_workers=workers))
-    slots: list[_Slot | None] = [None] * recipe.batch
+    crops = RandomCrops(folders, recipe.size, recipe.seed, recipe.paste)
+    first_stage = round(recipe.first_stage * recipe.iterations)
+    starts = _Starts(crops, first_stage * recipe.batch)
+    supply = iter(DataLoader(starts, batch_size=None, sampler=_From(drawn), collate_fn=_as_is, num_workers=workers))
+    # Two batches take turns: while one is trained on, the next clicks of the other are found.
+    turns: list[list[_Slot | None]] = [[None] * recipe.batch, [None] * recipe.batch]
+    robots: Executor = ProcessPoolExecutor(workers) if workers else ThreadPoolExecutor(1)
     model.train()
     began = time.monotonic() - seconds
     bar = tqdm(range(start, recipe.iterations), initial=start, total=recipe.iterations, desc="training", unit="step")
     for iteration in bar:
-        rng = np.random.default_rng([recipe.seed, 1, iteration])
-        stage = 1 if iteration < recipe.first_stage * recipe.iterations else 2
+        rng = np.random.default_rng([recipe.seed, 2, iteration])
+        stage = 1 if iteration < first_stage else 2
+        slots = turns[iteration % 2]
         for i, slot in enumerate(slots):
-            if slot is None:
-                crop = next(supply)
-                drawn += 1
-                slots[i] = _Slot(crop, _first_clicks(crop, stage, rng))
+            if slot is not None and slot.coming is not None:
+                click = slot.coming.result()
+                if click is not None:
+                    slot.clicks.append(click)
+                    continue
+            slots[i] = _Slot(*next(supply))
+            drawn += 1
         batch = [slot for slot in slots if slot is not None]
         image = torch.stack([slot.crop.image for slot in batch]).to(device).float()
         guidance = torch.stack(
@@ -302,13 +329,9 @@ def train(
             running[key] = 0.98 * running.get(key, float(iou)) + 0.02 * float(iou)
             if stage == 1 or rng.random() < recipe.reset or slot.rounds >= 10:
                 slots[i] = None
-                continue
-            click = next_click(prediction, truth, ignore, slot.clicks)
-            slot.rounds += 1
-            if click is None:
-                slots[i] = None
             else:
-                slot.clicks.append(click)
+                slot.rounds += 1
+                slot.coming = robots.submit(next_click, prediction, truth, ignore, tuple(slot.clicks))
         running["loss"] = 0.98 * running.get("loss", loss.item()) + 0.02 * loss.item()
         bar.set_postfix({key: f"{value:.3f}" for key, value in sorted(running.items())})
 
@@ -330,6 +353,7 @@ def train(
             }
             torch.save(state, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").replace(checkpoint)
+    robots.shutdown()
     result = average.module.eval()
     assert isinstance(result, InteractiveSegmenter)
     scale = _calibrate(result, crops, recipe.seed)

@@ -143,3 +143,25 @@ def test_bad_settings_are_refused():
         Settings(1, 1e-4, 2, 0)
     with pytest.raises(DataError, match="one of none, IA, SA"):
         named_adaptation("both")
+
+
+def test_the_decoder_alone_learns_as_if_the_encoder_were_frozen(tiny_model, frame):
+    """Features computed once give the same steps as whole passes by an optimizer that has only the decoder's parameters."""
+    settings = Settings(steps=4, rate=1e-3, lam=0.5, gamma=2.0)
+    start, prediction = weights(tiny_model), torch.zeros(frame.size)
+    optimizer = torch.optim.Adam([p for n, p in tiny_model.named_parameters() if not n.startswith("network.encoder.")], 1e-3)
+    reference = adapt(tiny_model, frame, CLICKS, prediction, settings, start, optimizer)
+    expected = weights(tiny_model)
+    with torch.no_grad():
+        for name, value in tiny_model.named_parameters():
+            value.copy_(start[name])
+    outcome = adapt(tiny_model, frame, CLICKS, prediction, replace(settings, scope="decoder"), start)
+    torch.testing.assert_close(outcome.logits, reference.logits)
+    for name, value in tiny_model.named_parameters():
+        torch.testing.assert_close(value.detach(), expected[name])
+        assert torch.equal(value, start[name]) == name.startswith("network.encoder.")
+
+
+def test_an_unknown_scope_is_refused():
+    with pytest.raises(DataError, match=r"no scope 'stem'.*all, decoder"):
+        Settings(1, 1e-3, 1.0, 0.0, scope="stem")

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -238,3 +239,119 @@ def test_the_state_of_a_sequence_can_be_saved_and_gone_on_with(tiny_model):
     assert other.objects == 2
     one.forget()
     assert same(weights(one), dict(tiny_model.named_parameters()))
+
+
+@pytest.fixture
+def zooming(tiny_model):
+    """Sees a window of 32 pixels around what it has found."""
+    tiny_model.config = replace(tiny_model.config, zoom=1.4)
+    large = np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+
+    def find(pixels, guidance):  # what is near a click, 6 pixels of the frame
+        return torch.nn.functional.max_pool2d(guidance[:, :1], 13, 1, 6) - 0.5
+
+    tiny_model.forward = find
+    s = ils.Session(tiny_model, "none")
+    s.model.forward = find
+    s.set_image(large)
+    return s
+
+
+def test_after_the_first_click_the_network_sees_a_window(zooming):
+    first = zooming.click(100, 80)
+    second = zooming.click(108, 80)
+    assert first.sum() > 4 * second.sum()  # the same disks, in a frame where pixels are small
+    assert second[80, 100]
+    assert second[80, 108]
+    assert np.array_equal(zooming.undo(), first)
+    assert np.array_equal(zooming.redo(), second)
+    zooming.click(299, 199, False)  # outside the window: known to be background, and no error
+    assert not zooming.mask[199, 299]
+    far = zooming.click(250, 150)
+    assert far[150, 250]
+    assert far[80, 100]
+
+
+def test_a_sequence_learns_from_the_whole_image(tiny_model, monkeypatch):
+    tiny_model.config = replace(tiny_model.config, zoom=1.4)
+    session = ils.Session(tiny_model, Adaptation(sequence=SA))
+    session.set_image(np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8))
+    mask = np.zeros((200, 300), bool)
+    mask[50:90, 60:120] = True
+    monkeypatch.setattr(type(session), "mask", mask)
+    session.click(80, 70)
+    assert session._now.frame.window != (0, 0, 200, 300)
+    seen = []
+    monkeypatch.setattr(session_module, "adapt", lambda model, frame, clicks, p, *rest: seen.append((frame, p)) or Nothing)
+    session.finish()
+    (frame, prediction), *_ = seen
+    assert frame.window == (0, 0, 200, 300)
+    assert torch.equal(prediction, frame.at_frame_size(mask))
+
+
+class Nothing:
+    notice = None
+
+
+def test_weights_that_do_not_change_are_shared_between_undo_steps(tiny_model):
+    session = ils.Session(tiny_model, Adaptation(image=replace(IA, scope="decoder")))
+    session.set_image(IMAGE)
+    session.click(20, 20)
+    session.click(30, 30)
+    first, second = session._past[-1].weights, session._now.weights
+    shared = {name for name in first if first[name] is second[name]}
+    assert {name for name in first if name.startswith("network.encoder.")} <= shared
+    assert not {"network.segmentation_head.0.weight"} & shared
+
+
+# --- several clicks at once, and the answer before learning ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("adapt", ["none", "IA"])
+def test_clicks_answered_together_are_undone_one_by_one(tiny_model, photo, adapt):
+    together, apart = Session(tiny_model, adapt), Session(tiny_model, "none")
+    for session in (together, apart):
+        session.set_image(photo)
+    clicks = [Click(10, 10), Click(30, 20), Click(50, 30, False)]
+    mask = together.click(*clicks[2], earlier=clicks[:2])
+    assert together.clicks == tuple(clicks)
+    if adapt == "none":  # the model does not care how the clicks came
+        for click in clicks:
+            expected = apart.click(*click)
+        np.testing.assert_array_equal(mask, expected)
+    together.undo()
+    assert together.clicks == tuple(clicks[:2])
+    assert together.probability.max() > 0  # computed when it is asked for
+    together.redo()
+    np.testing.assert_array_equal(together.mask, mask)
+    for _ in range(3):
+        together.undo()
+    assert together.clicks == ()
+    assert not together.can_undo
+    with pytest.raises(ClickError, match="outside"):
+        together.click(10, 10, earlier=[Click(-5, 3)])
+    assert together.clicks == ()
+
+
+def test_the_first_answer_is_that_of_the_model_before_it_learns(tiny_model, photo):
+    session, fixed = Session(tiny_model, "IA"), Session(tiny_model, "none")
+    for each in (session, fixed):
+        each.set_image(photo)
+    first = []
+    session.click(20, 20, on_prediction=lambda mask: first.append(mask))
+    [mask] = first
+    np.testing.assert_array_equal(mask, fixed.click(20, 20))
+
+
+def test_the_initial_model_is_given_back(tiny_model, photo):
+    steps = Settings(steps=3, rate=1e-2, lam=1, gamma=0)
+    session = Session(tiny_model, Adaptation(image=steps, sequence=steps))
+    session.set_image(photo)
+    session.click(20, 20)
+    session.finish()
+    session.click(20, 20)
+    again = session.initial_model()
+    for before, value, now in zip(tiny_model.parameters(), again.parameters(), session.model.parameters(), strict=True):
+        assert torch.equal(before, value)
+        assert value.data_ptr() != now.data_ptr()
+    assert any(not torch.equal(a, b) for a, b in zip(again.parameters(), session.model.parameters(), strict=True))

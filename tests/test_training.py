@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -193,6 +194,21 @@ def test_first_stage_samples_and_second_iterates(tiny_model, folders, tmp_path, 
         seen.append(list(clicks))
         return maps(clicks, *rest)
 
+    class AtOnce:
+        """No thread, so that the steps can be counted."""
+
+        def __init__(self, workers):
+            pass
+
+        def submit(self, function, *arguments):
+            future = Future()
+            future.set_result(function(*arguments))
+            return future
+
+        def shutdown(self):
+            pass
+
+    monkeypatch.setattr(training, "ThreadPoolExecutor", AtOnce)
     monkeypatch.setattr(training, "_first_clicks", spy_first)
     monkeypatch.setattr(training, "_calibrate", lambda *_: 1.0)  # it makes clicks of its own
     monkeypatch.setattr(training, "next_click", spy_next)
@@ -207,10 +223,10 @@ def test_first_stage_samples_and_second_iterates(tiny_model, folders, tmp_path, 
     assert len([iteration for iteration, _ in started if iteration > 6]) > 0  # but not for ever
     assert min(iteration for iteration, _, _ in corrected) >= 6
     assert all(on_an_error for _, _, on_an_error in corrected)
-    # The click on the error of one step is in the guidance of the next.
+    # The click on the error of one step is in the guidance of the next of the same batch; two batches take turns.
     for iteration, click, _ in corrected:
-        if iteration < 11:
-            assert any(clicks[-1:] == [click] for clicks in seen[4 * (iteration + 1) : 4 * (iteration + 2)])
+        if iteration < 10:
+            assert any(clicks[-1:] == [click] for clicks in seen[4 * (iteration + 2) : 4 * (iteration + 3)])
 
 
 @pytest.mark.parametrize("stage", [1, 2])

@@ -52,10 +52,13 @@ class RandomCrops(Dataset[Crop]):
     size : int
         Side of the crops in pixels.
     seed : int
+    paste : float, optional
+        Share of the objects that are cut out and pasted over another crop: more backgrounds than there are images
+        (Ghiasi et al., "Simple Copy-Paste", CVPR 2021).
     """
 
-    def __init__(self, folders: Sequence[FolderDataset], size: int, seed: int) -> None:
-        self.folders, self.size, self.seed = folders, size, seed
+    def __init__(self, folders: Sequence[FolderDataset], size: int, seed: int, paste: float = 0.0) -> None:
+        self.folders, self.size, self.seed, self.paste = folders, size, seed, paste
         self.usable = [[i for i, entry in enumerate(folder.entries) if entry.area >= 150] for folder in folders]
         if not any(self.usable):
             raise DataError("there is no object of 150 pixels or more to train on")
@@ -63,7 +66,8 @@ class RandomCrops(Dataset[Crop]):
         self.weights = weights / weights.sum()
         self.colour = v2.Compose(
             [
-                v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03),
+                v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
+                v2.RandomApply([v2.ColorJitter(hue=0.05)], 0.3),  # half the cost of a crop
                 v2.RandomGrayscale(0.07),
                 v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.5))], 0.1),
             ]
@@ -74,6 +78,24 @@ class RandomCrops(Dataset[Crop]):
 
     def __getitem__(self, index: int) -> Crop:
         rng = np.random.default_rng([self.seed, index])
+        image, pixels = self._draw(rng)
+        if rng.random() < self.paste:
+            behind, roles = self._draw(rng)
+            here = pixels == _OBJECT
+            # Borders soft as a camera's: a hard cut would tell the network where the object ends.
+            share = TF.gaussian_blur(here.float(), [3, 3], [float(rng.uniform(0.3, 1.0))])
+            image = (share * image + (1 - share) * behind).round().to(torch.uint8)
+            roles[roles == _OBJECT] = _OTHER
+            pixels = torch.where(here, pixels, roles)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**62)))
+            image = self.colour(image)
+        roles = pixels[0].numpy()
+        target = np.select([roles == _OUTSIDE, roles == _OBJECT], [-1, 1], 0).astype(np.int8)
+        return Crop(image.contiguous(), target, roles == _OTHER)
+
+    def _draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """A crop around a random object, flipped and turned at random: colours (3, size, size), roles (1, size, size)."""
         folder = int(rng.choice(len(self.folders), p=self.weights))
         entry_index = int(rng.choice(self.usable[folder]))
         entry = self.folders[folder].entries[entry_index]
@@ -92,12 +114,7 @@ class RandomCrops(Dataset[Crop]):
         if rng.random() < 0.2:  # aerial and microscope images have no up
             turns = int(rng.integers(1, 4))
             image, pixels = image.rot90(turns, (1, 2)), pixels.rot90(turns, (1, 2))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**62)))
-            image = self.colour(image)
-        roles = pixels[0].numpy()
-        target = np.select([roles == _OUTSIDE, roles == _OBJECT], [-1, 1], 0).astype(np.int8)
-        return Crop(image.contiguous(), target, roles == _OTHER)
+        return image, pixels.clone()
 
     def _window(self, mask: np.ndarray, rng: np.random.Generator) -> tuple[int, int, int]:
         """Top, left and side of a square around the object, in image pixels; it may reach beyond the image."""

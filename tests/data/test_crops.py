@@ -118,3 +118,15 @@ def test_a_large_folder_does_not_drown_a_small_one(tmp_path):
     one = make_folder(tmp_path / "one", [labels(40, 40, (1, 5, 35, 5, 35))])
     many = make_folder(tmp_path / "many", [labels(40, 40, (1, 5, 35, 5, 35))] * 16)
     assert RandomCrops([one, many], 32, seed=0).weights.tolist() == pytest.approx([0.2, 0.8])
+
+
+def test_a_pasted_object_keeps_its_shape_and_gets_another_background(folder):
+    plain, pasted = RandomCrops([folder], 48, seed=0), RandomCrops([folder], 48, seed=0, paste=1.0)
+    changed = 0
+    for index in range(20):
+        before, after = plain[index], pasted[index]
+        assert np.array_equal(before.target == 1, after.target == 1)
+        assert not (after.others & (after.target == 1)).any()
+        assert after.image.dtype == torch.uint8
+        changed += not torch.equal(before.image, after.image)
+    assert changed == 20

@@ -1,0 +1,80 @@
+"""Windows, and the ways between image and frame."""
+
+import numpy as np
+import pytest
+import torch
+
+from ilsegkit.clicks import Click
+from ilsegkit.frame import Frame, Window, window_around
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8)
+
+
+def box(top, bottom, left, right, shape=(80, 120)):
+    mask = np.zeros(shape, bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def test_nothing_found_is_the_whole_image():
+    assert window_around(np.zeros((80, 120), bool), [Click(3, 3)], 1.4, 10) is None
+
+
+def test_a_window_is_so_many_times_the_object():
+    assert window_around(box(20, 30, 40, 60), [], 2.0, 1) == Window(15, 30, 35, 70)
+
+
+def test_foreground_clicks_are_in_the_window_and_background_clicks_do_not_stretch_it():
+    plain = window_around(box(20, 30, 40, 60), [], 1.4, 1)
+    assert window_around(box(20, 30, 40, 60), [Click(100, 70, False)], 1.4, 1) == plain
+    window = window_around(box(20, 30, 40, 60), [Click(80, 50)], 1.4, 1)
+    assert window.left <= 40
+    assert window.right > 80
+    assert window.bottom > 50
+
+
+def test_a_window_is_never_smaller_than_asked_nor_beyond_the_image():
+    window = window_around(box(0, 2, 0, 2), [], 1.4, 20)
+    assert (window.top, window.left) == (0, 0)
+    assert window.bottom >= 10
+    assert window.right >= 10
+    corner = window_around(box(70, 80, 110, 120), [], 3.0, 20)
+    assert (corner.bottom, corner.right) == (80, 120)
+
+
+def test_an_object_that_fills_the_image_needs_no_window():
+    assert window_around(box(5, 75, 10, 110), [], 1.4, 10) is None
+
+
+def test_the_frame_of_a_window_shows_only_the_window(tiny_model):
+    window = Window(16, 24, 48, 88)  # as large as the network's input: pixels are copied
+    frame = Frame(IMAGE, tiny_model, window)
+    assert frame.size == (32, 64)
+    assert torch.equal(frame.pixels[0].permute(1, 2, 0), torch.from_numpy(IMAGE[16:48, 24:88]).float())
+
+
+def test_clicks_outside_the_window_are_left_out_and_the_others_moved(tiny_model):
+    frame = Frame(IMAGE, tiny_model, Window(16, 24, 48, 88))
+    clicks = [Click(24, 16), Click(30.0, 20.0, False), Click(10, 20), Click(30, 60, False)]
+    assert frame.clicks(clicks) == [Click(0, 0), Click(6.0, 4.0, False)]
+    assert (frame.corrections(clicks) >= 0).sum() == 2
+    assert frame.respected(torch.full(frame.size, -9.0), [Click(10, 20)])  # not asked about what is not seen
+
+
+def test_outside_the_window_is_background(tiny_model):
+    frame = Frame(IMAGE, tiny_model, Window(16, 24, 48, 88))
+    logits = frame.at_image_size(torch.full(frame.size, 3.0))
+    assert logits.shape == (80, 120)
+    assert torch.equal(logits > 0, torch.from_numpy(box(16, 48, 24, 88)))
+    assert not torch.sigmoid(logits).isnan().any()
+
+
+@pytest.mark.parametrize("window", [None, Window(16, 24, 48, 88)])
+def test_a_mask_goes_to_the_frame_and_back(tiny_model, window):
+    frame = Frame(IMAGE, tiny_model, window)
+    mask = box(20, 40, 30, 70)
+    small = frame.at_frame_size(mask)
+    assert small.shape == frame.size
+    assert set(small.unique().tolist()) == {0.0, 1.0}
+    back = (frame.at_image_size(small - 0.5) > 0).numpy()
+    assert (back ^ mask).sum() <= 0.1 * mask.sum()
