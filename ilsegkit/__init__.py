@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 from .adaptation import Adaptation, Settings
 from .clicks import Click
-from .data import FolderDataset, Sample, offline_photos, open_small_set
+from .data import FolderDataset, Sample, offline_photos, open_dataset, open_sequence, open_small_set
 from .errors import IlsegkitError
 from .evaluation import Results, evaluate
 from .model import InteractiveSegmenter, ModelConfig, load_model, save_model
@@ -31,6 +31,8 @@ __all__ = [
     "evaluate",
     "load_model",
     "offline_photos",
+    "open_dataset",
+    "open_sequence",
     "open_small_set",
     "save_model",
 ]

@@ -161,7 +161,7 @@ def adapt(
     model: InteractiveSegmenter,
     frame: Frame,
     clicks: Sequence[Click],
-    prediction: Tensor,
+    prediction: Tensor | None,
     settings: Settings,
     anchor: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer | None = None,
@@ -179,8 +179,9 @@ def adapt(
         The image.
     clicks : sequence of Click
         All the clicks of the object, in image pixels.
-    prediction : Tensor, frame.size
-        p of Eq. 4: the binarised prediction, 0 and 1, held fixed.
+    prediction : Tensor, frame.size, or None
+        p of Eq. 4: the binarised prediction, 0 and 1, held fixed. None for what the network says before the first step, as in
+        line 4 of Algorithm 1; that costs no pass of its own.
     settings : Settings
         `keep` is not looked at here; see `shown`.
     anchor : mapping of name to Tensor
@@ -227,6 +228,8 @@ def adapt(
             optimizer.state.clear()
             return Outcome(step - 1, good[1], "a learning step gave numbers that are not finite; it was undone")
         good = {name: value.detach().clone() for name, value in parameters.items()}, logits.detach()
+        if prediction is None:
+            prediction = (good[1] > 0).float()
         if last or (settings.confident is not None and frame.respected(good[1], clicks, settings.confident)):
             break
         forgetting = forgetting_loss(parameters.items(), anchor, importance) if settings.gamma else 0.0

@@ -69,6 +69,8 @@ class Session:
     ()
     """
 
+    _now: _State
+
     def __init__(self, model: InteractiveSegmenter | None = None, adapt: str | Adaptation = "IA+SA", seed: int = 0) -> None:
         model = load_model() if model is None else model
         # A copy of all but the importance, which never changes.
@@ -113,11 +115,13 @@ class Session:
     def probability(self) -> np.ndarray:
         """Probability of each pixel to belong to the object, float32, (height, width); all 0 before the first click."""
         frame = self._now.frame or self._require_frame()
-        if self._now.logits is None:
+        logits = self._now.logits
+        if logits is None:
             if not self.clicks:
                 return np.zeros(frame.image_size, np.float32)
-            self._now = self._now._replace(logits=self._logits(frame, self.clicks))
-        return torch.sigmoid(frame.at_image_size(self._now.logits)).numpy()
+            logits = self._logits(frame, self.clicks)
+            self._now = self._now._replace(logits=logits)
+        return torch.sigmoid(frame.at_image_size(logits)).numpy()
 
     @property
     def can_undo(self) -> bool:
@@ -195,10 +199,9 @@ class Session:
             if settings is None:
                 logits = self._logits(frame, clicks)
             else:
-                prediction = self._current_prediction(frame, clicks)
                 show = None if on_prediction is None else lambda early: on_prediction((frame.at_image_size(early) > 0).numpy())
                 outcome = adapt(
-                    self.model, frame, clicks, prediction, settings, self._anchor, on_step=on_step, on_prediction=show
+                    self.model, frame, clicks, None, settings, self._anchor, on_step=on_step, on_prediction=show
                 )
                 logits, self.notice = outcome.logits, outcome.notice
         except BaseException:  # out of memory, or interrupted by the user: as if the click had not been made
@@ -253,13 +256,15 @@ class Session:
                 self._optimizer = torch.optim.Adam(self.model.parameters())
             for group in self._optimizer.param_groups:
                 group["lr"] = settings.rate
-            shown = kept_clicks(state.clicks, settings.keep, self._rng)
-            # The whole image, for that is what the first click on the next object will see.
-            prediction = (state.logits > 0).float() if state.frame is frame else frame.at_frame_size(mask)
-            outcome = adapt(
-                self.model, frame, state.clicks, prediction, settings, self._anchor, self._optimizer, shown, on_step
-            )
-            self.notice = outcome.notice
+            # The whole image is what the first click on the next object will see; with a zoom, a window is what later ones will.
+            seen = state.frame or frame
+            for view in [frame] if seen is frame else [frame, seen]:
+                prediction = (state.logits > 0).float() if view is seen else frame.at_frame_size(mask)
+                shown = kept_clicks(state.clicks, settings.keep, self._rng)
+                outcome = adapt(
+                    self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, shown, on_step
+                )
+                self.notice = self.notice or outcome.notice
             self._sequence = self._weights(self._sequence)
         if state.clicks:
             self.objects += 1
@@ -356,12 +361,6 @@ class Session:
     @torch.no_grad()
     def _logits(self, frame: Frame, clicks: tuple[Click, ...]) -> Tensor:
         return self.model(frame.pixels, frame.guidance(clicks))[0, 0]
-
-    def _current_prediction(self, frame: Frame, clicks: tuple[Click, ...]) -> Tensor:
-        """p of Algorithm 1, line 4: what the model says before it learns from the newest click."""
-        if self.adaptation.image is not None and self.adaptation.image.lam == 1:
-            return torch.zeros(frame.size, device=self.model.device)  # not looked at: saves a forward pass
-        return (self._logits(frame, clicks) > 0).float()
 
     def _require_frame(self) -> Frame:
         if self._frame is None:

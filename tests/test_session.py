@@ -272,7 +272,7 @@ def test_after_the_first_click_the_network_sees_a_window(zooming):
     assert far[80, 100]
 
 
-def test_a_sequence_learns_from_the_whole_image(tiny_model, monkeypatch):
+def test_a_sequence_learns_from_the_whole_image_and_from_the_window(tiny_model, monkeypatch):
     tiny_model.config = replace(tiny_model.config, zoom=1.4)
     session = ils.Session(tiny_model, Adaptation(sequence=SA))
     session.set_image(np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8))
@@ -280,13 +280,15 @@ def test_a_sequence_learns_from_the_whole_image(tiny_model, monkeypatch):
     mask[50:90, 60:120] = True
     monkeypatch.setattr(type(session), "mask", mask)
     session.click(80, 70)
-    assert session._now.frame.window != (0, 0, 200, 300)
+    now = session._now
+    assert now.frame.window != (0, 0, 200, 300)
     seen = []
     monkeypatch.setattr(session_module, "adapt", lambda model, frame, clicks, p, *rest: seen.append((frame, p)) or Nothing)
     session.finish()
-    (frame, prediction), *_ = seen
+    (frame, prediction), (view, _) = seen
     assert frame.window == (0, 0, 200, 300)
     assert torch.equal(prediction, frame.at_frame_size(mask))
+    assert view is now.frame
 
 
 class Nothing:
@@ -302,56 +304,3 @@ def test_weights_that_do_not_change_are_shared_between_undo_steps(tiny_model):
     shared = {name for name in first if first[name] is second[name]}
     assert {name for name in first if name.startswith("network.encoder.")} <= shared
     assert not {"network.segmentation_head.0.weight"} & shared
-
-
-# --- several clicks at once, and the answer before learning ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("adapt", ["none", "IA"])
-def test_clicks_answered_together_are_undone_one_by_one(tiny_model, photo, adapt):
-    together, apart = Session(tiny_model, adapt), Session(tiny_model, "none")
-    for session in (together, apart):
-        session.set_image(photo)
-    clicks = [Click(10, 10), Click(30, 20), Click(50, 30, False)]
-    mask = together.click(*clicks[2], earlier=clicks[:2])
-    assert together.clicks == tuple(clicks)
-    if adapt == "none":  # the model does not care how the clicks came
-        for click in clicks:
-            expected = apart.click(*click)
-        np.testing.assert_array_equal(mask, expected)
-    together.undo()
-    assert together.clicks == tuple(clicks[:2])
-    assert together.probability.max() > 0  # computed when it is asked for
-    together.redo()
-    np.testing.assert_array_equal(together.mask, mask)
-    for _ in range(3):
-        together.undo()
-    assert together.clicks == ()
-    assert not together.can_undo
-    with pytest.raises(ClickError, match="outside"):
-        together.click(10, 10, earlier=[Click(-5, 3)])
-    assert together.clicks == ()
-
-
-def test_the_first_answer_is_that_of_the_model_before_it_learns(tiny_model, photo):
-    session, fixed = Session(tiny_model, "IA"), Session(tiny_model, "none")
-    for each in (session, fixed):
-        each.set_image(photo)
-    first = []
-    session.click(20, 20, on_prediction=lambda mask: first.append(mask))
-    [mask] = first
-    np.testing.assert_array_equal(mask, fixed.click(20, 20))
-
-
-def test_the_initial_model_is_given_back(tiny_model, photo):
-    steps = Settings(steps=3, rate=1e-2, lam=1, gamma=0)
-    session = Session(tiny_model, Adaptation(image=steps, sequence=steps))
-    session.set_image(photo)
-    session.click(20, 20)
-    session.finish()
-    session.click(20, 20)
-    again = session.initial_model()
-    for before, value, now in zip(tiny_model.parameters(), again.parameters(), session.model.parameters(), strict=True):
-        assert torch.equal(before, value)
-        assert value.data_ptr() != now.data_ptr()
-    assert any(not torch.equal(a, b) for a, b in zip(again.parameters(), session.model.parameters(), strict=True))

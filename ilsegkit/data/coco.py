@@ -1,4 +1,6 @@
-"""Small sets with COCO's annotations: panoptic PNGs of everyday photos, polygons of buildings."""
+"""COCO's annotations: polygons and run lengths in one JSON file (https://cocodataset.org/#format-data), and panoptic PNGs."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Iterator
@@ -7,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from ..errors import DataError
 from ..images import read_image
-from .base import SmallEntry, SmallSet
+from .base import ObjectEntry, ObjectSet
 
-__all__ = ["CocoPanoptic", "CocoPolygons"]
+__all__ = ["AerialBuildings", "CocoInstances", "CocoPanoptic", "CocoVal2014", "CocoVal2017", "polygon_mask"]
 
 
 def _read_listing(path: Path) -> dict[str, Any]:
@@ -21,14 +24,165 @@ def _read_listing(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {part: content[part] for part in ("images", "annotations", "categories")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{str(path)!r} cannot be read as COCO annotations ({error!r}); fetch it again") from error
+        raise DataError(f"{str(path)!r} cannot be read as COCO annotations ({error!r:.200}); fetch it again") from error
 
 
-class CocoPanoptic(SmallSet):
-    """Objects ("things", no crowds) of COCO's panoptic annotations. Pixels of crowds are ignored.
+def polygon_mask(polygons: list[np.ndarray], height: int, width: int) -> np.ndarray:
+    """Fill polygons of x, y, x, y, ... in pixels, where the first pixel reaches from 0 to 1; several make one object.
+
+    Returns
+    -------
+    ndarray of bool, (height, width)
+
+    Examples
+    --------
+    >>> polygon_mask([np.array([1, 0, 3, 0, 3, 2, 1, 2])], 3, 4).astype(int).tolist()
+    [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    """
+    # Two points enclose nothing, and pycocotools would read their four numbers as a box.
+    polygons = [np.asarray(polygon, np.float64).ravel() for polygon in polygons if np.size(polygon) >= 6]
+    if not polygons:
+        return np.zeros((height, width), bool)
+    return _decoded(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
+
+
+def _decoded(code: dict[str, Any]) -> np.ndarray:
+    return coco_mask.decode(code).astype(bool)
+
+
+def _compact(segmentation: Any, height: int, width: int) -> Any:
+    """A segmentation in little memory: polygons as arrays, run lengths compressed."""
+    if isinstance(segmentation, list):
+        return [np.asarray(polygon, np.float64) for polygon in segmentation]
+    if isinstance(segmentation["counts"], list):
+        return coco_mask.frPyObjects(segmentation, height, width)
+    return segmentation
+
+
+def _mask_of(segmentation: Any, height: int, width: int) -> np.ndarray:
+    return polygon_mask(segmentation, height, width) if isinstance(segmentation, list) else _decoded(segmentation)
+
+
+class CocoInstances(ObjectSet):
+    """The objects of COCO instance annotations, by image file, then by number. Crowds are no objects; their pixels are ignored.
+
+    Parameters
+    ----------
+    listing : path
+        The JSON file: COCO's own, or the user's.
+    images : path, optional
+        The folder that its file names are relative to; that of the listing if left out.
+    smallest : float, optional
+        Objects of fewer pixels, as the annotation states them, are left out.
+    check : bool, optional
+        See `ObjectSet`.
+
+    Raises
+    ------
+    DataError
+        If the listing cannot be read, or there is no object.
+    """
+
+    #: Whether the listing may name images that were not published with it.
+    partial = False
+
+    def __init__(
+        self, listing: str | PathLike[str], images: str | PathLike[str] | None = None, smallest: float = 0, check: bool = True
+    ) -> None:
+        self.listing = Path(listing)
+        self.images = self.listing.parent if images is None else Path(images)
+        self.smallest = smallest
+        super().__init__(self.listing.parent, check)
+
+    def _candidates(self) -> Iterator[ObjectEntry]:
+        content = _read_listing(self.listing)
+        kinds = {category["id"]: category["name"] for category in content["categories"]}
+        images = {image["id"]: image for image in content["images"]}
+        if self.partial:
+            images = {number: image for number, image in images.items() if (self.images / image["file_name"]).is_file()}
+        objects = []
+        crowds: dict[int, list] = {}
+        try:
+            for annotation in content.pop("annotations"):
+                image = images.get(annotation["image_id"])
+                if image is None or not annotation.get("segmentation"):
+                    continue
+                size = (image["height"], image["width"])
+                segmentation = _compact(annotation["segmentation"], *size)
+                if annotation.get("iscrowd"):
+                    crowds.setdefault(annotation["image_id"], []).append(segmentation)
+                elif annotation.get("area", self.smallest) >= self.smallest:
+                    area = int(annotation.get("area", 0))
+                    rest = (annotation["image_id"], kinds.get(annotation["category_id"]), segmentation, size, area)
+                    objects.append((image["file_name"], annotation["id"], *rest))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{str(self.listing)!r} has an annotation that is not as COCO's are ({error!r:.200})") from error
+        for file_name, number, image_number, kind, segmentation, size, area in sorted(objects, key=lambda o: o[:2]):
+            path = self.images / file_name
+            key = (segmentation, tuple(crowds.get(image_number, ())), size)
+            yield ObjectEntry(path, self.listing, f"{path.stem}:{number}", path.stem, kind, key, area)
+
+    def _decode(self, entry: ObjectEntry) -> tuple[np.ndarray, np.ndarray | None]:
+        segmentation, crowds, size = entry.key
+        mask = _mask_of(segmentation, *size)
+        if not crowds:
+            return mask, None
+        return mask, np.any([_mask_of(crowd, *size) for crowd in crowds], axis=0) & ~mask
+
+
+class _CocoVal(CocoInstances):
+    """COCO's own layout: a folder of images beside ``annotations``."""
+
+    def __init__(self, root: str | PathLike[str], smallest: float = 0, check: bool = True) -> None:
+        self.listing, self.images = (self.home(root) / part for part in self.needs)
+        self.smallest = smallest
+        ObjectSet.__init__(self, root, check)
+
+
+class CocoVal2014(_CocoVal):
+    """COCO val2014, the paper's: ``annotations/instances_val2014.json``, ``val2014/*.jpg``. Parameters: `CocoInstances`."""
+
+    needs = ("annotations/instances_val2014.json", "val2014")
+
+
+class CocoVal2017(_CocoVal):
+    """COCO val2017: ``annotations/instances_val2017.json``, ``val2017/*.jpg``. Parameters: `CocoInstances`."""
+
+    needs = ("annotations/instances_val2017.json", "val2017")
+
+
+class AerialBuildings(CocoInstances):
+    """Buildings from the air, as COCO polygons, of the images that are there; one that touches the border is cut, so not taken.
+
+    Layout: ``test/*.jpg`` and ``test/_annotations.coco.json``, which may list more images than are there.
+
+    Parameters
+    ----------
+    root : path
+        The folder of the set itself.
+    smallest : int, optional
+        Buildings of fewer pixels are left out.
+    check : bool, optional
+        See `ObjectSet`.
+    """
+
+    needs = ("_annotations.coco.json",)
+    partial = True
+
+    def __init__(self, root: str | PathLike[str], smallest: int = 1000, check: bool = True) -> None:
+        self.pixels = smallest
+        super().__init__(self.home(root) / self.needs[0], check=check)
+
+    def _wanted(self, mask: np.ndarray) -> bool:
+        border = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
+        return bool(mask.sum() >= self.pixels and not border)
+
+
+class CocoPanoptic(ObjectSet):
+    """Objects ("things", no crowds) of COCO's panoptic annotations. Pixels of crowds, and those without any label, are ignored.
 
     Layout: ``images/val2017/ID.jpg``, ``panoptic_segmentation/annotations/panoptic_val2017.json`` and, beside that, a folder
-    of PNGs whose colours are numbers of segments: ``R + 256 G + 65536 B``.
+    of PNGs whose colours are numbers of segments: ``R + 256 G + 65536 B``, 0 for no label.
 
     Parameters
     ----------
@@ -36,16 +190,17 @@ class CocoPanoptic(SmallSet):
         The folder of the set itself.
     smallest : float, optional
         Objects that cover a smaller share of their image are left out.
+    check : bool, optional
+        See `ObjectSet`.
     """
 
     needs = ("images/val2017", "panoptic_segmentation/annotations/panoptic_val2017.json")
 
-    def __init__(self, root: str | PathLike[str], smallest: float = 0.01) -> None:
+    def __init__(self, root: str | PathLike[str], smallest: float = 0.01, check: bool = True) -> None:
         self.smallest = smallest
-        self._last: tuple[Path | None, np.ndarray] = (None, np.zeros((0, 0), np.uint32))
-        super().__init__(root)
+        super().__init__(root, check)
 
-    def _candidates(self) -> Iterator[SmallEntry]:
+    def _candidates(self) -> Iterator[ObjectEntry]:
         images, listing = (self.root / part for part in self.needs)
         content = _read_listing(listing)
         things = {category["id"]: category["name"] for category in content["categories"] if category["isthing"] == 1}
@@ -57,73 +212,16 @@ class CocoPanoptic(SmallSet):
                 if segment["category_id"] in things and not segment["iscrowd"]:
                     name = f"{mask.stem}:{segment['id']}"
                     kind, key = things[segment["category_id"]], (segment["id"], crowds)
-                    yield SmallEntry(images / f"{mask.stem}.jpg", mask, name, mask.stem, kind, key)
+                    yield ObjectEntry(images / f"{mask.stem}.jpg", mask, name, mask.stem, kind, key)
 
-    def _decode(self, entry: SmallEntry) -> tuple[np.ndarray, np.ndarray | None]:
-        if self._last[0] != entry.mask:  # the objects of an image come one after the other
-            numbers = read_image(entry.mask) @ np.array([1, 256, 65536], np.uint32)
-            self._last = (entry.mask, numbers)
+    def _decode(self, entry: ObjectEntry) -> tuple[np.ndarray, np.ndarray | None]:
+        numbers = self._remembered(entry.mask, _segment_numbers)
         number, crowds = entry.key
-        return self._last[1] == number, np.isin(self._last[1], crowds) if crowds else None
+        return numbers == number, np.isin(numbers, (0, *crowds))
 
     def _wanted(self, mask: np.ndarray) -> bool:
         return bool(mask.mean() >= self.smallest)
 
 
-class CocoPolygons(SmallSet):
-    """Buildings from the air, as COCO polygons, of the images that are there; one that touches the border is cut, so not taken.
-
-    Layout: ``test/*.jpg`` and ``test/_annotations.coco.json``, which may list more images than are there.
-
-    Parameters
-    ----------
-    root : path
-        The folder of the set itself.
-    smallest : int, optional
-        Buildings of fewer pixels are left out.
-
-    Raises
-    ------
-    DataError
-        Also if pycocotools is missing.
-    """
-
-    needs = ("test/_annotations.coco.json",)
-
-    def __init__(self, root: str | PathLike[str], smallest: int = 1000) -> None:
-        self.smallest = smallest
-        try:
-            from pycocotools import mask as coco_mask
-        except ImportError:
-            raise DataError("COCO polygons need pycocotools: pip install pycocotools") from None
-        self._coco = coco_mask
-        super().__init__(root)
-
-    def _candidates(self) -> Iterator[SmallEntry]:
-        listing = self.root / self.needs[0]
-        content = _read_listing(listing)
-        kinds = {category["id"]: category["name"] for category in content["categories"]}
-        images = {image["id"]: image for image in content["images"] if (listing.parent / image["file_name"]).is_file()}
-        wanted = [a for a in content["annotations"] if a["image_id"] in images and not a.get("iscrowd")]
-        for annotation in sorted(wanted, key=lambda a: (images[a["image_id"]]["file_name"], a["id"])):
-            image = images[annotation["image_id"]]
-            path = listing.parent / image["file_name"]
-            key = (annotation["segmentation"], image["height"], image["width"])
-            kind = kinds.get(annotation["category_id"])
-            yield SmallEntry(path, listing, f"{path.stem}:{annotation['id']}", path.stem, kind, key)
-
-    def _decode(self, entry: SmallEntry) -> tuple[np.ndarray, np.ndarray | None]:
-        polygons, height, width = entry.key
-        if isinstance(polygons, list):
-            # Two points enclose nothing, and pycocotools would read their four numbers as a box.
-            polygons = [polygon for polygon in polygons if len(polygon) >= 6]
-            if not polygons:
-                return np.zeros((height, width), bool), None
-        elif isinstance(polygons["counts"], str):
-            return self._coco.decode(polygons).astype(bool), None
-        code = self._coco.frPyObjects(polygons, height, width)
-        return self._coco.decode(self._coco.merge(code) if isinstance(code, list) else code).astype(bool), None
-
-    def _wanted(self, mask: np.ndarray) -> bool:
-        border = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
-        return bool(mask.sum() >= self.smallest and not border)
+def _segment_numbers(path: Path) -> np.ndarray:
+    return read_image(path) @ np.array([1, 256, 65536], np.uint32)

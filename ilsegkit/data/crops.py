@@ -80,13 +80,13 @@ class RandomCrops(Dataset[Crop]):
         rng = np.random.default_rng([self.seed, index])
         image, pixels = self._draw(rng)
         if rng.random() < self.paste:
-            behind, roles = self._draw(rng)
+            behind, around = self._draw(rng)
             here = pixels == _OBJECT
             # Borders soft as a camera's: a hard cut would tell the network where the object ends.
             share = TF.gaussian_blur(here.float(), [3, 3], [float(rng.uniform(0.3, 1.0))])
             image = (share * image + (1 - share) * behind).round().to(torch.uint8)
-            roles[roles == _OBJECT] = _OTHER
-            pixels = torch.where(here, pixels, roles)
+            around[around == _OBJECT] = _OTHER
+            pixels = torch.where(here, pixels, around)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
             image = self.colour(image)

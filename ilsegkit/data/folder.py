@@ -1,42 +1,34 @@
-"""The user's own data, and the simplest layout there is: a folder of images beside a folder of masks.
+"""The user's own data, and the simplest layout there is: a folder of images, alone or beside a folder of masks.
 
 ``images/NAME.jpg`` goes with ``masks/NAME.png``. A mask is binary (0 and 255) or holds one number per object, with 0 for
 background and 255 for pixels to ignore. ``instances.json``, where there is one, maps each NAME to ``[[number, class], ...]``
-and lists the objects; pixels with other numbers are background.
+and lists the objects; pixels with other numbers are background. Own data with COCO's annotations: `ilsegkit.data.coco`.
 """
+
+from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, ImageError
-from ..images import image_size, read_image, read_mask
-from .sample import Sample
+from ..images import image_size, read_image
+from .base import IGNORE_LABEL, IMAGE_SUFFIXES, LabelMaps, ObjectEntry
 
-__all__ = ["FolderDataset", "ObjectEntry"]
+__all__ = ["FolderDataset", "ImageFolder"]
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-IGNORE_LABEL = 255
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
-class ObjectEntry(NamedTuple):
-    """Where an object is found: its files, its number in the mask, its class and its size in pixels."""
-
-    image: Path
-    mask: Path
-    label: int
-    class_name: str | None
-    area: int
-
-
-class FolderDataset(Sequence[Sample]):
+class FolderDataset(LabelMaps):
     """The objects of ``ROOT/images`` and ``ROOT/masks``, in the order of file names and object numbers.
 
     Parameters
@@ -52,78 +44,105 @@ class FolderDataset(Sequence[Sample]):
     ----------
     entries : list of ObjectEntry
         One for each object.
+    skipped : int
+        How many were left out because their files are damaged, lack a mask, have a mask of another size or an empty one. One
+        warning names the files.
 
     Raises
     ------
     DataError
-        If the folders are missing or hold no object. Single files that are damaged, lack a mask, or have a mask of another
-        size are named in one warning and left out.
+        If the folders are missing or hold no object.
     """
 
+    needs = ("images", "masks")
+
     def __init__(self, root: str | PathLike[str], smallest: float = 0.0, largest_each: bool = False) -> None:
-        self.root = Path(root)
-        images, masks = self.root / "images", self.root / "masks"
-        if not images.is_dir() or not masks.is_dir():
-            raise DataError(f"{str(self.root)!r} must hold a folder 'images' and a folder 'masks'")
-        listing = self.root / "instances.json"
+        self.smallest, self.largest_each = smallest, largest_each
+        if not all((Path(root) / part).is_dir() for part in self.needs):
+            raise DataError(f"{str(root)!r} must hold a folder 'images' and a folder 'masks'")
+        listing = Path(root) / "instances.json"
         try:
-            names = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else None
+            self._names = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else None
         except ValueError as error:
             raise DataError(f"{str(listing)!r} is no valid JSON ({error}); mend or remove it") from error
-        self.entries: list[ObjectEntry] = []
-        skipped = []
-        for image in sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES):
-            mask = masks / f"{image.stem}.png"
-            try:
-                found = self._objects(image, mask, names, smallest)
-            except ImageError as error:
-                skipped.append(str(error))
-                continue
-            self.entries += [max(found, key=lambda entry: entry.area)] if largest_each and found else found
-        if skipped:
-            log.warning("%s: %d images left out: %s", self.root, len(skipped), "; ".join(skipped))
-        if not self.entries:
-            raise DataError(f"there is no object in {str(self.root)!r}; are the masks empty?")
+        super().__init__(root)
 
-    @staticmethod
-    def _objects(image: Path, mask: Path, names: dict[str, list] | None, smallest: float) -> list[ObjectEntry]:
-        labels = read_mask(mask)
-        height, width = image_size(image)
-        if (height, width) != labels.shape:
-            raise ImageError(f"{image.name} is {width} x {height} but its mask {labels.shape[1]} x {labels.shape[0]}")
-        areas = np.bincount(labels.ravel().astype(np.int64))
-        present = [int(label) for label in np.flatnonzero(areas) if label]
-        if names is not None:
-            listed = {int(label): name for label, name in names.get(image.stem, [])}
-        else:
-            listed = dict.fromkeys(present)
-            if present != [IGNORE_LABEL]:  # a mask of 0 and 255 alone is a binary one
-                listed.pop(IGNORE_LABEL, None)
-        return [
-            ObjectEntry(image, mask, label, listed[label], int(areas[label]))
-            for label in present
-            if label in listed and areas[label] >= smallest * labels.size
-        ]
+    def _maps(self) -> Iterator[tuple[str, Path, Path]]:
+        for image in _images(self.root / "images"):
+            yield image.stem, image, self.root / "masks" / f"{image.stem}.png"
+
+    def _classes(self, image_id: str, mask: Path, present: list[int]) -> Mapping[int, str | None]:
+        if self._names is not None:
+            return {int(label): name for label, name in self._names.get(image_id, [])}
+        # A mask of 0 and 255 alone is a binary one.
+        return dict.fromkeys(present) if present == [IGNORE_LABEL] else super()._classes(image_id, mask, present)
+
+    def _candidates(self) -> Iterator[ObjectEntry]:
+        if not self.largest_each:
+            yield from super()._candidates()
+            return
+        largest: ObjectEntry | None = None
+        for entry in super()._candidates():
+            if largest is not None and largest.image != entry.image:
+                yield largest
+            if largest is None or largest.image != entry.image or entry.area > largest.area:
+                largest = entry
+        if largest is not None:
+            yield largest
+
+
+class ImageFolder(Mapping[str, np.ndarray]):
+    """The images of a folder by file name, without masks: something to click on, for the widget.
+
+    Parameters
+    ----------
+    root : path
+
+    Attributes
+    ----------
+    skipped : int
+        Images left out because they are damaged. One warning names them.
+
+    Raises
+    ------
+    DataError
+        If the folder is not there or holds no image.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> with TemporaryDirectory() as root:
+    ...     Image.new("RGB", (40, 30)).save(Path(root) / "a.png")
+    ...     images = ImageFolder(root)
+    ...     images["a.png"].shape
+    (30, 40, 3)
+    """
+
+    def __init__(self, root: str | PathLike[str]) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise DataError(f"there is no folder {str(root)!r}; check the path")
+        self._paths: dict[str, Path] = {}
+        problems = []
+        for path in _images(self.root):
+            try:
+                image_size(path)
+            except ImageError as error:
+                problems.append(str(error))
+            else:
+                self._paths[path.name] = path
+        self.skipped = len(problems)
+        if problems:
+            log.warning("%s: %d images left out: %s", self.root, self.skipped, "; ".join(problems))
+        if not self._paths:
+            raise DataError(f"there is no image in {str(root)!r}; are they in a folder below it?")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return read_image(self._paths[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
 
     def __len__(self) -> int:
-        return len(self.entries)
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        entry = self.entries[index]
-        labels = read_mask(entry.mask)
-        mask = labels == entry.label
-        ignore = (labels == IGNORE_LABEL) & ~mask
-        return Sample(
-            image=read_image(entry.image),
-            mask=mask,
-            object_id=f"{entry.image.stem}:{entry.label}",
-            ignore=ignore if ignore.any() else None,
-            class_name=entry.class_name,
-            image_id=entry.image.stem,
-        )
-
-    def labels(self, index: int) -> np.ndarray:
-        """The whole label map around an object, ``(height, width)``: other objects too."""
-        return read_mask(self.entries[index].mask)
+        return len(self._paths)

@@ -1,0 +1,146 @@
+"""The command line's ``ilsegkit data list | info | download | verify | path | import``."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ..errors import IlsegkitError
+from .fetch import download as fetch
+from .fetch import import_data
+from .manifest import Entry, entry_of, load_manifest, parse_listing
+from .store import find, places, roots
+from .store import verify as problems_of
+
+__all__ = ["app"]
+
+
+class _Telling(TyperGroup):
+    """Tells our own errors in one line on standard error and ends with 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except IlsegkitError as error:
+            typer.echo(f"ilsegkit: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(cls=_Telling, help="Data sets: where they come from, and where they lie.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="ID", help="The data set, as 'ilsegkit data list' names it.")]
+Names = Annotated[list[str], typer.Argument(metavar="ID...", help="Data sets, as 'ilsegkit data list' names them.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(help="The folder that holds the data sets. If left out: the folders of ILSEGKIT_DATA, then the user's cache."),
+]
+
+
+def _size(entry: Entry) -> str:
+    if not entry.bytes:
+        return "?"
+    exact = all(file.bytes for file in entry.files)
+    return f"{'' if exact else '~'}{entry.bytes / 1e6:,.0f} MB"
+
+
+def _hash(entry: Entry) -> str:
+    kinds = {file.hash.partition(":")[0] if file.hash else "none known" for file in entry.files}
+    return ", ".join(sorted(kinds)) or "none known"
+
+
+def _state(entry: Entry, root: Path | None) -> str:
+    found = places(entry, root)
+    if found:
+        return f"{found[0].missing} files missing" if found[0].missing else "here"
+    return "to fetch" if any(file.url for file in entry.files) else "by hand"
+
+
+@app.command("list")
+def list_sets(root: Root = None) -> None:
+    """All data sets, how large they are, and which are here."""
+    rows = [("id", "kind", "files", "size", "hash", "state", "title")]
+    for entry in load_manifest().values():
+        count = str(len(entry.files) or "?")
+        rows.append((entry.id, entry.kind, count, _size(entry), _hash(entry), _state(entry, root), entry.title))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i in (2, 3) else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        typer.echo("  ".join(cells).rstrip())
+    typer.echo(f"searched: {', '.join(str(base) for base in roots(root))}")
+
+
+@app.command()
+def info(name: Name, root: Root = None) -> None:
+    """What a data set is for, its terms, its files, and how to get it."""
+    entry = entry_of(name)
+    lines = {
+        "title": entry.title,
+        "role": entry.role,
+        "homepage": entry.homepage,
+        "licence": entry.licence,
+        "terms": entry.terms,
+        "citation": entry.citation,
+        "needs": ", ".join(entry.requires),
+        "size": f"{_size(entry)} in {len(entry.files) or '?'} files, hash: {_hash(entry)}",
+        "by hand": entry.by_hand or "",
+        "state": f"{_state(entry, root)} {', '.join(str(place.folder) for place in places(entry, root))}",
+    }
+    for title, text in lines.items():
+        if text:
+            typer.echo(
+                textwrap.fill(text, 110, initial_indent=f"{title + ':':10}", subsequent_indent=" " * 10, break_long_words=False)
+            )
+    listed = [(f"{len(parse_listing(part.files))} files below", part.url, part.mirrors) for part in entry.listings]
+    single = [(f"{file.path}, {file.hash or 'no hash known'}", file.url, file.mirrors) for file in entry.files]
+    for what, url, mirrors in listed or single:
+        typer.echo(f"files:    {what}")
+        for address in (url, *mirrors):
+            typer.echo(f"          {address or 'no address'}")
+
+
+@app.command()
+def download(names: Names, root: Root = None) -> None:
+    """Fetch data sets, or go on where fetching was interrupted; for a class with --root into a folder that all can read."""
+    for name in names:
+        for folder in fetch(name, root):
+            typer.echo(folder)
+
+
+@app.command()
+def verify(names: Names, root: Root = None) -> None:
+    """Compare every file of data sets with its hash; ends with 1 if one is missing or differs."""
+    bad = False
+    for name in names:
+        entry = entry_of(name)
+        folder = find(entry, root)
+        problems = problems_of(entry, folder)
+        bad = bad or bool(problems)
+        for problem in problems:
+            typer.echo(f"{name}: {problem}")
+        typer.echo(f"{name}: {f'{len(problems)} files missing or changed' if problems else 'all well'} in {folder}")
+    if bad:
+        raise typer.Exit(1)
+
+
+@app.command()
+def path(name: Name, root: Root = None) -> None:
+    """The folder of a data set."""
+    typer.echo(find(entry_of(name), root))
+
+
+@app.command("import")
+def import_files(
+    name: Name,
+    sources: Annotated[list[Path], typer.Argument(help="Archives or files as published, or the folder of the unpacked set.")],
+    root: Root = None,
+) -> None:
+    """Bring a data set that was fetched by hand or copied from somebody else; it is copied and verified."""
+    folder = import_data(name, sources, root)
+    typer.echo(folder if folder is not None else f"{name}: not complete yet; import the rest, or download it")
