@@ -1,4 +1,4 @@
-"""The command line: ``ilsegkit segment | evaluate | train | importance``."""
+"""The command line: ``ilsegkit segment | replay | reproduce | evaluate | train | importance | data``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Annotated
 
 import typer
 
+from .data.commands import app as data_app
 from .errors import IlsegkitError
+from .replay import command as replay_command
+from .reproduce import reproduce
 
 __all__ = ["app"]
 
@@ -20,6 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(data_app, name="data")
 
 Weights = Annotated[Path | None, typer.Option(help="Weights file; the bundled one if left out.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is if left out.")]
@@ -49,19 +53,21 @@ def _setup() -> None:
 @_told
 def segment(
     image: Annotated[Path, typer.Argument(help="The image to segment.")],
-    clicks: Annotated[str, typer.Option(help="In image pixels: 'x,y,1' for the object, 'x,y,0' for the background.")],
+    clicks: Annotated[
+        str, typer.Option(help="In image pixels: 'x,y,1' for the object, 'x,y,0' for the background; or a .json of the widget.")
+    ],
     out: Annotated[Path, typer.Option(help="The mask to write, a PNG of 0 and 255.")],
     adapt: Adapt = "IA",
     weights: Weights = None,
     device: Device = None,
 ) -> None:
     """Segment an object of an image from a list of clicks, without a window."""
-    from .clicks import parse_clicks
     from .images import write_mask
     from .model import load_model
+    from .records import read_clicks
     from .session import Session
 
-    points = parse_clicks(clicks)
+    points = read_clicks(clicks)
     session = Session(load_model(weights, device), adapt)
     session.set_image(image)
     for click in points:
@@ -70,6 +76,10 @@ def segment(
             typer.echo(session.notice, err=True)
     write_mask(out, mask)
     typer.echo(f"{out}: {mask.sum()} of {mask.size} pixels, {len(points)} clicks")
+
+
+app.command("replay")(_told(replay_command))
+app.command()(_told(reproduce))
 
 
 @app.command()
@@ -113,8 +123,9 @@ def train(
     first_stage: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the iterations with sampled clicks.")] = 0.35,
     rate: float = 1e-3,
     loss: Annotated[str, typer.Option(help="focal, or ce for Eq. 1.")] = "focal",
+    paste: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of objects pasted over other crops.")] = 0.0,
     seed: int = 0,
-    workers: int = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read images, and as many that find clicks.")] = 1,
     device: Device = None,
 ) -> None:
     """Train the initial model in two stages: sampled clicks, then iterative ones."""
@@ -130,7 +141,7 @@ def train(
     model = InteractiveSegmenter(ModelConfig(architecture, encoder) if encoder else preset)
     if start == "imagenet" and not (out / "checkpoint.pt").is_file():
         model.start_from(imagenet_encoder(model))
-    recipe = Recipe(iterations, batch, size, first_stage, rate=rate, loss=loss, seed=seed)
+    recipe = Recipe(iterations, batch, size, first_stage, rate=rate, loss=loss, paste=paste, seed=seed)
     run(model.to(pick_device(device)), [FolderDataset(folder) for folder in data], out, recipe, workers=workers)
     typer.echo(f"{out / 'model.safetensors'}: done; give it an importance with 'ilsegkit importance'")
 

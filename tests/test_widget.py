@@ -3,136 +3,60 @@
 import threading
 import time
 
-import ipywidgets
+import anywidget
 import numpy as np
 import pytest
-from ipycanvas.canvas import _CANVAS_MANAGER, COMMANDS
+from fake_session import FakeSession
 from PIL import Image
 
-from ilsegkit import photo_canvas
 from ilsegkit.clicks import Click
-from ilsegkit.errors import ClickError, ImageError
-from ilsegkit.images import read_image
+from ilsegkit.data import Sample
+from ilsegkit.errors import ClickError, DataError, ImageError
+from ilsegkit.hosts import StillPicture
+from ilsegkit.page import MASK_SIDE, label_map, packed, photo_bytes, tile
 from ilsegkit.session import Session
 from ilsegkit.widget import ClickSegmenter
 
-WIDTH, HEIGHT = 200, 100  # shown at 640 x 320
+WIDTH, HEIGHT = 200, 100
 PHOTO = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 
 
-class FakeSession:
-    """Has the interface of `Session`; the mask is a square at each positive click. `gate` lets a test hold its steps."""
-
-    def __init__(self):
-        self.adapt, self.notice, self.image = "IA+SA", None, None
-        self._past, self._future, self.clicks = [], [], ()
-        self.steps_done, self.threads, self.fail_with, self.finished = [], set(), None, []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.at_work = threading.Event()
-
-    def set_image(self, image):
-        self._note()
-        self.image = read_image(image)
-        self._past, self._future, self.clicks = [], [], ()
-
-    @property
-    def mask(self):
-        mask = np.zeros(self.image.shape[:2], bool)
-        for click in self.clicks:
-            x, y = int(click.x), int(click.y)
-            mask[max(0, y - 10) : y + 11, max(0, x - 10) : x + 11] = click.positive
-        return mask
-
-    @property
-    def can_undo(self):
-        return bool(self._past)
-
-    @property
-    def can_redo(self):
-        return bool(self._future)
-
-    def _note(self):
-        self.threads.add(threading.current_thread().name)
-
-    def _learn(self, on_step):
-        done = 0
-        for step in range(10):
-            self.at_work.set()
-            self.gate.wait(5)
-            if on_step(step, 10) is False:
-                break
-            done += 1
-        self.steps_done.append(done)
-
-    def click(self, x, y, positive=True, on_step=None):
-        self._note()
-        if self.fail_with is not None:
-            raise self.fail_with
-        if not (0 <= x < self.image.shape[1] and 0 <= y < self.image.shape[0]):
-            raise ClickError(f"the click ({x}, {y}) is outside")
-        if "IA" in self.adapt:
-            self._learn(on_step)
-        self._past.append(self.clicks)
-        self._future, self.clicks = [], (*self.clicks, Click(x, y, positive))
-        return self.mask
-
-    def undo(self):
-        self._note()
-        self._future.append(self.clicks)
-        self.clicks = self._past.pop()
-
-    def redo(self):
-        self._note()
-        self._past.append(self.clicks)
-        self.clicks = self._future.pop()
-
-    def reset(self):
-        self._note()
-        self._past, self._future, self.clicks = [], [], ()
-
-    def finish(self, on_step=None):
-        self._note()
-        mask = self.mask
-        self.finished.append(self.clicks)
-        self.reset()
-        return mask
-
-
-class Page:
-    """Sends what a browser would, and keeps what a browser would be told to draw."""
+class Browser:
+    """Sends what a page would."""
 
     def __init__(self, segmenter, monkeypatch):
-        self.segmenter, self.drawn = segmenter, []
-        monkeypatch.setattr(_CANVAS_MANAGER, "_send_custom", lambda commands, buffers=(): self.drawn.append(commands))
+        self.segmenter, self.got, self.ids = segmenter, [], 0
+        monkeypatch.setattr(segmenter, "send", lambda content, buffers=None: self.got.append((content, buffers)))
 
-    def send(self, widget, content):
+    def tell(self, **content):
         # The protocol's own message: nothing below the comm is skipped.
-        widget.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+        message = {"content": {"data": {"method": "custom", "content": content}}, "buffers": []}
+        self.segmenter.comm.handle_msg(message)
 
-    def click(self, x, y, background=False):
-        self.send(self.segmenter._canvas.events, {"event": "click", "x": x, "y": y, "background": background})
+    def click(self, x, y, positive=True, photo=None):
+        self.ids += 1
+        photo = self.segmenter.photo_info["name"] if photo is None else photo
+        self.tell(event="click", id=str(self.ids), x=x, y=y, positive=positive, photo=photo)
 
-    def key(self, key):
-        self.send(self.segmenter._canvas.events, {"event": "key", "key": key})
+    def do(self, action, value=None):
+        self.tell(event="do", action=action, value=value, photo=self.segmenter.photo_info["name"])
 
-    def ready(self):
-        self.send(self.segmenter._canvas.canvas[2], {"event": "client_ready"})
+    def set(self, name, value):
+        self.tell(event="set", name=name, value=value)
 
-    def layers(self):
-        """Numbers of the layers that were drawn on since the last call."""
-        numbers = {
-            f"IPY_MODEL_{layer.model_id}": number for number, layer in enumerate(self.segmenter._canvas.canvas._canvases)
-        }
-        drawn_on = set()
-        for message in self.drawn:
-            for code, arguments, *_ in message if isinstance(message[0], list) else [message]:
-                if code == COMMANDS["switchCanvas"]:
-                    self.current = numbers[arguments[0]]
-                else:
-                    drawn_on.add(self.current)
-        self.drawn.clear()
-        return drawn_on
+
+def mask_of(segmenter, name="mask"):
+    """A mask as the page unpacks it."""
+    width, height = segmenter.layers["size"]
+    bits = np.unpackbits(np.frombuffer(segmenter.layers[name], np.uint8))
+    return bits[: width * height].reshape(height, width).astype(bool)
+
+
+def eventually(condition, seconds=5):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -150,87 +74,77 @@ def segmenter(session):
 
 
 @pytest.fixture
-def page(segmenter, monkeypatch):
-    return Page(segmenter, monkeypatch)
+def browser(segmenter, monkeypatch):
+    return Browser(segmenter, monkeypatch)
 
 
-def status(segmenter):
-    return segmenter._status.value
+def said(segmenter):
+    return segmenter.message["text"]
 
 
 # --- clicks -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("share", "pixel"),
-    [
-        ((0.0, 0.0), (0, 0)),
-        ((0.5, 0.5), (100, 50)),
-        ((0.9999, 0.9999), (199, 99)),
-        ((1.0, 1.0), (199, 99)),
-        ((-0.001, 0.25), (0, 25)),
-    ],
-)
-def test_a_click_on_the_canvas_is_mapped_to_a_pixel_of_the_photo(segmenter, page, share, pixel):
-    page.click(*share)
+def test_a_click_makes_a_point_and_a_mask(segmenter, browser):
+    browser.click(100, 50)
+    browser.click(20, 10, positive=False)
     segmenter.wait(5)
-    assert segmenter.clicks == (Click(*pixel, True),)
-    assert (segmenter._canvas.canvas.width, segmenter._canvas.canvas.height) == (640, 320)
+    assert segmenter.clicks == (Click(100, 50, True), Click(20, 10, False))
+    shown = [(p["x"], p["y"], p["positive"], p["answered"]) for p in segmenter.points]
+    assert shown == [(100, 50, True, True), (20, 10, False, True)]
+    np.testing.assert_array_equal(mask_of(segmenter), segmenter.mask)
+    assert segmenter.mask.sum() == 21 * 21
+    assert [content for content, _ in browser.got] == [{"received": "1"}, {"received": "2"}]
+    assert "2 clicks" in said(segmenter)
 
 
-def test_the_button_and_the_toggle_decide_what_a_click_means(segmenter, page):
-    page.click(0.1, 0.1)
-    page.click(0.2, 0.2, background=True)
-    page.key("b")
-    page.click(0.3, 0.3)
-    page.click(0.4, 0.4, background=True)
-    segmenter._label.value = True
-    page.click(0.5, 0.5)
-    segmenter.wait(5)
-    assert [click.positive for click in segmenter.clicks] == [True, False, False, False, True]
-
-
-def test_fast_clicks_all_arrive_in_order_and_cost_one_full_run(segmenter, page, session):
+def test_fast_clicks_all_arrive_in_order_and_cost_one_run(segmenter, browser, session):
     session.gate.clear()
-    page.click(0.01, 0.5)
+    browser.click(1, 50)
     assert session.at_work.wait(5)
-    for number in range(2, 20):
-        page.click(number / 100, 0.5)
-    assert len(segmenter._shown_clicks()) == 19
+    for x in range(2, 20):
+        browser.click(x, 50)
+    assert len(segmenter.points) == 19
+    assert [p["answered"] for p in segmenter.points] == [False] * 19
     assert segmenter.clicks == ()
     session.gate.set()
     segmenter.wait(5)
-    assert [click.x for click in session.clicks] == list(range(2, 40, 2))
-    assert session.steps_done == [0] * 18 + [10]
+    assert [click.x for click in session.clicks] == list(range(1, 20))
+    assert session.steps_done == [0, 10]  # the first was overtaken, the others were answered together
 
 
-def test_clicks_by_code_are_not_cut_short_by_each_other(segmenter, session):
+def test_clicks_by_code_are_neither_merged_nor_cut_short(segmenter, session):
     session.gate.clear()
     for x in (10, 20, 30):
         segmenter.click(x, 5)
     session.gate.set()
     segmenter.wait(5)
     assert session.steps_done == [10, 10, 10]
-    assert segmenter.mask.any()
 
 
-def test_the_dot_is_drawn_before_the_model_has_answered(segmenter, page, session):
-    page.ready()
-    page.layers()
+def test_the_point_is_there_before_the_model_has_answered_and_the_quick_mask_before_it_has_learned(segmenter, browser, session):
     session.gate.clear()
-    page.click(0.5, 0.5)
-    assert page.layers() == {2}
+    browser.click(100, 50)
+    assert session.at_work.wait(5)
+    assert len(segmenter.points) == 1
     assert not segmenter.clicks
+    assert segmenter.layers["early"]
+    assert mask_of(segmenter)[50, 100]
+    assert segmenter.state["busy"]
+    steps = []
+    segmenter.observe(lambda change: steps.append(change.new), "progress")
     session.gate.set()
     segmenter.wait(5)
-    assert {1, 2} <= page.layers()
+    assert [0, 10] in steps
+    assert not segmenter.layers["early"]
+    assert segmenter.progress == []
+    assert not segmenter.state["busy"]
 
 
-def test_only_the_worker_touches_the_session(segmenter, page, session):
-    page.click(0.5, 0.5)
-    page.key("z")
-    page.key("y")
-    segmenter.finish()
+def test_only_the_worker_touches_the_session(segmenter, browser, session):
+    browser.click(100, 50)
+    for action in ("undo", "redo", "delete", "finish"):
+        browser.do(action, 0)
     segmenter.wait(5)
     assert session.threads == {"ilsegkit-worker"}
 
@@ -238,231 +152,333 @@ def test_only_the_worker_touches_the_session(segmenter, page, session):
 # --- buttons and keys -------------------------------------------------------------------------------------------------
 
 
-def test_undo_redo_reset_by_button_and_key(segmenter, page):
-    for x in (0.1, 0.2, 0.3):
-        page.click(x, 0.5)
-    segmenter._undo.click()
-    page.key("z")
+def test_undo_redo_delete_reset(segmenter, browser):
+    assert not segmenter.state["undo"]
+    for x in (20, 50, 80):
+        browser.click(x, 50)
+    browser.do("undo")
     segmenter.wait(5)
-    assert len(segmenter.clicks) == 1
-    assert not segmenter._redo.disabled
-    segmenter._redo.click()
-    page.key("y")
-    page.key("y")
+    assert len(segmenter.clicks) == 2
+    assert segmenter.state["redo"]
+    browser.do("redo")
+    browser.do("redo")
     segmenter.wait(5)
     assert len(segmenter.clicks) == 3
-    assert "no click to redo" in status(segmenter)
-    page.key("r")
+    assert "no click to redo" in said(segmenter)
+    browser.do("delete", 1)
+    segmenter.wait(5)
+    assert [click.x for click in segmenter.clicks] == [20, 80]
+    browser.do("reset")
     segmenter.wait(5)
     assert segmenter.clicks == ()
-    assert not segmenter.mask.any()
-    assert segmenter._undo.disabled
-    segmenter.undo()
+    assert not mask_of(segmenter).any()
+    assert segmenter.state["undo"]  # it can be brought back
+    assert not segmenter.state["object"]
+    browser.do("undo")
+    browser.do("undo")
     segmenter.wait(5)
-    assert "no click to undo" in status(segmenter)
+    assert len(segmenter.clicks) == 3
+    browser.do("delete", 7)
+    segmenter.wait(5)
+    assert "no click number 8" in said(segmenter)
 
 
-@pytest.mark.parametrize("how", ["button", "key", "code"])
-def test_finish_keeps_the_mask(segmenter, page, session, how):
-    page.click(0.5, 0.5)
+@pytest.mark.parametrize("by_code", [False, True])
+def test_finish_keeps_the_mask(segmenter, browser, session, by_code):
+    browser.click(100, 50)
     segmenter.wait(5)
     expected = segmenter.mask
-    {"button": segmenter._finish.click, "key": lambda: page.key("Enter"), "code": segmenter.finish}[how]()
+    segmenter.finish() if by_code else browser.do("finish")
     segmenter.wait(5)
     [kept] = segmenter.masks["image 1"]
     np.testing.assert_array_equal(kept, expected)
     assert not segmenter.mask.any()
     assert session.finished == [(Click(100, 50, True),)]
+    labels = np.frombuffer(segmenter.objects["labels"], np.uint8).reshape(HEIGHT, WIDTH)
+    np.testing.assert_array_equal(labels == 1, expected)
+    assert segmenter.objects["items"] == [{"class_name": "object", "clicks": 1}]
     segmenter.finish()
     segmenter.wait(5)
-    assert "nothing to finish" in status(segmenter)
-    assert len(segmenter.masks["image 1"]) == 1
-
-
-def test_the_mode_can_be_switched_in_the_middle_of_an_object(segmenter, page, session):
-    page.click(0.1, 0.5)
-    segmenter._mode.value = "none"
-    page.click(0.2, 0.5)
+    assert "nothing to finish" in said(segmenter)
+    browser.do("reopen", 0)
     segmenter.wait(5)
-    assert session.adapt == "none"
+    assert segmenter.objects == {"size": [WIDTH, HEIGHT], "labels": b"", "items": []}
+    np.testing.assert_array_equal(segmenter.mask, expected)
+
+
+def test_the_mode_can_be_switched_in_the_middle_of_an_object(segmenter, browser, session):
+    browser.click(20, 50)
+    browser.do("adapt", "none")
+    browser.click(50, 50)
+    segmenter.wait(5)
+    assert segmenter.state["adapt"] == session.adapt == "none"
     assert len(session.steps_done) == 1
-    assert "fixed" in status(segmenter)
-    segmenter._mode.value = "IA"
-    page.click(0.3, 0.5)
+    assert "fixed" in said(segmenter)
+    browser.do("adapt", "IA")
+    browser.click(80, 50)
     segmenter.wait(5)
-    assert session.adapt == "IA"
     assert len(session.steps_done) == 2
     assert len(session.clicks) == 3
 
 
-def test_stop_ends_this_adaptation_and_not_the_next(segmenter, page, session):
+def test_stop_ends_this_adaptation_and_not_the_next(segmenter, browser, session):
     session.gate.clear()
-    page.click(0.5, 0.5)
+    browser.click(100, 50)
     assert session.at_work.wait(5)
-    assert not segmenter._stop.disabled
-    segmenter._stop.click()
+    browser.do("stop")
     session.gate.set()
     segmenter.wait(5)
-    assert segmenter._stop.disabled
-    page.click(0.6, 0.5)
+    browser.click(120, 50)
     segmenter.wait(5)
     assert session.steps_done == [0, 10]
     assert len(segmenter.clicks) == 2
 
 
+def test_threshold_and_class(session, monkeypatch):
+    segmenter = ClickSegmenter(session, PHOTO, classes=["cat", "dog"])
+    segmenter.wait(5)
+    browser = Browser(segmenter, monkeypatch)
+    browser.click(100, 50)
+    browser.do("threshold", 0.7)
+    browser.do("class", "dog")
+    segmenter.wait(5)
+    assert segmenter.mask.sum() == 11 * 11
+    assert segmenter.state["threshold"] == 0.7
+    browser.do("threshold", 2)
+    segmenter.wait(5)
+    assert "not between" in said(segmenter)
+    segmenter.finish()
+    segmenter.wait(5)
+    assert segmenter.records["image 1"][0].class_name == "dog"
+
+
+def test_what_the_page_sets_is_kept_for_other_views(segmenter, browser):
+    for name, value in [("opacity", 0.8), ("tool", "erase"), ("show_points", False), ("colour", 2)]:
+        browser.set(name, value)
+        assert getattr(segmenter, name) == value
+    browser.set("tool", "hammer")
+    assert "TraitError" in said(segmenter)
+    browser.set("photo", b"")
+    assert segmenter.photo
+    assert segmenter.tool == "erase"
+
+
+# --- learning made visible --------------------------------------------------------------------------------------------
+
+
+def test_the_compare_view_has_both_masks_and_what_was_before(segmenter, browser, tiny_model):
+    segmenter = ClickSegmenter(Session(tiny_model, "IA"), PHOTO)
+    segmenter.click(100, 50)
+    segmenter.wait(20)
+    assert "fixed" not in segmenter.layers
+    segmenter.show(compare=True)
+    segmenter.click(20, 20, positive=False)
+    segmenter.wait(20)
+    fixed = Session(tiny_model, "none")
+    fixed.set_image(PHOTO)
+    fixed.click(100, 50)
+    np.testing.assert_array_equal(mask_of(segmenter, "fixed"), fixed.click(20, 20, False))
+    np.testing.assert_array_equal(mask_of(segmenter), segmenter.mask)
+    segmenter.close()
+
+
+def test_insights(session, monkeypatch):
+    truth = np.zeros((HEIGHT, WIDTH), bool)
+    truth[40:61, 90:111] = True
+    segmenter = ClickSegmenter(session, {"a": PHOTO, "b": PHOTO}, truth={"a": truth}, target_iou=0.8)
+    segmenter.wait(5)
+    assert segmenter.insights == {}  # nobody looks
+    browser = Browser(segmenter, monkeypatch)
+    browser.set("panel", True)
+    browser.click(100, 50)
+    browser.click(20, 20)
+    segmenter.wait(5)
+    assert segmenter.insights["truth"]
+    assert segmenter.insights["clicks"][-1]["iou"] == 0.5
+    assert all(moved == 0 for _, moved in segmenter.insights["layers"])
+    assert segmenter.target[:2] == b"\xff\xd8"
+    segmenter.finish()
+    segmenter.choose("b")
+    segmenter.wait(5)
+    assert [(o["name"], o["iou"]) for o in segmenter.insights["objects"]] == [("a", 0.5)]
+    assert not segmenter.insights["truth"]
+    assert segmenter.target == b""
+    segmenter.close()
+
+
+def test_a_person_against_the_robot(tiny_model, squares):
+    samples = squares(2)
+    segmenter = ClickSegmenter(Session(tiny_model, "none"), samples, target_iou=0.7)
+    for sample in samples:
+        segmenter.choose(sample.object_id)
+        segmenter.click(20, 20)
+        segmenter.click(60, 45, positive=False)
+        segmenter.finish()
+    segmenter.wait(20)
+    assert len(segmenter.results()) == 2
+    assert segmenter.results().target_iou == 0.7
+    table = segmenter.against_robot(max_clicks=3).to_frame()
+    assert list(table.columns) == ["you", "robot"]
+    assert table.notna().all(axis=None)
+    segmenter.close()
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_exception_is_shown_and_the_widget_goes_on(segmenter, page, session, caplog):
+def test_an_exception_is_shown_and_the_widget_goes_on(segmenter, browser, session, caplog):
     session.fail_with = RuntimeError("out of <memory>")
-    page.click(0.5, 0.5)
+    browser.click(100, 50)
     segmenter.wait(5)  # what the mouse did is no concern of the code that waits
-    assert "RuntimeError: out of &lt;memory&gt;" in status(segmenter)
+    assert segmenter.message == {"text": "RuntimeError: out of <memory>", "kind": "error"}
     assert "out of <memory>" in caplog.text
     assert segmenter.clicks == ()
-    assert segmenter._shown_clicks() == []
+    assert segmenter.points == []
     session.fail_with = None
-    page.click(0.5, 0.5)
+    browser.click(100, 50)
     segmenter.wait(5)
     assert len(segmenter.clicks) == 1
-    assert "RuntimeError" not in status(segmenter)
+    assert segmenter.message["kind"] == ""
 
 
-def test_an_error_of_a_click_by_code_is_raised_by_wait(segmenter, page):
-    page.ready()
+def test_a_dead_worker_says_so_and_goes_on(segmenter, browser, session):
+    session.fail_with = SystemExit()
+    browser.click(100, 50)
+    eventually(lambda: "died" in said(segmenter))
+    session.fail_with = None
+    browser.click(120, 50)
+    segmenter.wait(5)
+    assert [click.x for click in segmenter.clicks] == [120]
+
+
+def test_an_error_of_a_click_by_code_is_raised_by_wait(segmenter):
     segmenter.click(10_000, 5)
     segmenter.click(float("nan"), 5)
     segmenter.click(5, 5)
+    assert all(np.isfinite([p["x"], p["y"]]).all() for p in segmenter.points)
     with pytest.raises(ClickError, match="outside"):
         segmenter.wait(5)
     segmenter.wait(5)
     assert len(segmenter.clicks) == 1
-    assert "nan" not in str(page.drawn).lower()
 
 
-def test_a_message_that_makes_no_sense_is_reported(segmenter, page):
-    page.send(segmenter._canvas.events, {"event": "click"})
-    assert "KeyError" in status(segmenter)
-    page.send(segmenter._canvas.events, {"event": "something else"})
-    page.click(0.5, 0.5)
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"event": "click"},
+        {"event": "click", "id": "1", "x": None, "y": 3, "positive": True, "photo": "image 1"},
+        {"event": "do", "action": "dance", "photo": "image 1"},
+        {"event": "do", "action": "delete", "value": "x", "photo": "image 1"},
+        {"event": "detail", "box": [], "size": [], "photo": "image 1"},
+    ],
+)
+def test_a_message_that_makes_no_sense_is_reported(segmenter, browser, content):
+    browser.tell(event="something of tomorrow")
+    assert segmenter.message["kind"] == ""
+    browser.tell(**content)
+    eventually(lambda: segmenter.message["kind"] == "error")
+    browser.click(100, 50)
     segmenter.wait(5)
     assert len(segmenter.clicks) == 1
 
 
-def test_waiting_can_be_limited(segmenter, page, session):
+def test_waiting_can_be_limited(segmenter, browser, session):
     session.gate.clear()
-    page.click(0.5, 0.5)
+    browser.click(100, 50)
     with pytest.raises(TimeoutError):
         segmenter.wait(0.05)
-
-
-def test_drawing_goes_on_after_an_exception_while_the_canvas_is_held(segmenter, page):
-    page.ready()
-
-    def draw():
-        with photo_canvas._drawing():
-            segmenter._canvas.canvas[2].clear()
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        draw()
-    assert not _CANVAS_MANAGER._caching
-    page.layers()
-    page.click(0.5, 0.5)
-    segmenter.wait(5)
-    assert {1, 2} <= page.layers()
-
-
-def test_a_failing_drawing_does_not_end_the_worker(segmenter, page, monkeypatch):
-    page.ready()
-    with monkeypatch.context() as patch:
-        patch.setattr(photo_canvas, "_mask_picture", lambda *_: 1 / 0)
-        page.click(0.5, 0.5)
-        segmenter.wait(5)
-        assert "ZeroDivisionError" in status(segmenter)
-    page.click(0.6, 0.5)
-    segmenter.wait(5)
-    assert len(segmenter.clicks) == 2
-    assert "2 clicks" in status(segmenter)
-
-
-# --- drawing ----------------------------------------------------------------------------------------------------------
-
-
-def test_nothing_is_sent_before_a_page_is_there_and_all_of_it_afterwards(segmenter, page):
-    page.click(0.5, 0.5)
-    segmenter.wait(5)
-    assert page.drawn == []
-    page.ready()
-    assert page.layers() == {0, 1, 2}
-    page.ready()  # reloaded, or a second view: the layer is named anew
-    assert page.layers() == {0, 1, 2}
-
-
-def test_masks_are_drawn_half_transparent_with_a_line_around():
-    mask, finished = np.zeros((2, 50, 100), bool)
-    mask[10:40, 10:60] = True
-    finished[:, 80:] = True
-    picture = photo_canvas._mask_picture(mask, [finished], 200, 100)
-    assert picture.shape == (100, 200, 4)
-    assert tuple(picture[50, 60]) == (*photo_canvas.SKY, 105)
-    assert tuple(picture[20, 60]) == (*photo_canvas.BLUE, 255)
-    assert tuple(picture[19, 60]) == (255, 255, 255, 255)
-    assert tuple(picture[50, 190]) == (*photo_canvas.GREEN, 70)
-    assert picture[90, 60, 3] == 0
 
 
 # --- images and sessions ----------------------------------------------------------------------------------------------
 
 
-def test_several_images(session, tmp_path):
+def test_several_images(session, tmp_path, monkeypatch):
     Image.fromarray(PHOTO[:, :50]).save(tmp_path / "tall.png")
     segmenter = ClickSegmenter(session, [PHOTO, tmp_path / "tall.png"])
-    assert list(segmenter.masks) == ["image 1", "tall.png"]
+    segmenter.wait(5)
+    browser = Browser(segmenter, monkeypatch)
+    assert segmenter.fixed_settings["names"] == ["image 1", "tall.png"]
     segmenter.click(20, 20)
-    segmenter._chooser.value = "tall.png"  # the object at hand is kept
+    browser.do("choose", "tall.png")  # the object at hand is kept
     segmenter.wait(5)
     assert session.image.shape == (100, 50, 3)
-    assert [len(masks) for masks in segmenter.masks.values()] == [1, 0]
-    assert (segmenter._canvas.canvas.width, segmenter._canvas.canvas.height) == (320, 640)
-    segmenter.click(20, 90)
-    segmenter.finish()
-    segmenter.choose("image 1")
+    assert segmenter.film == [{"name": "image 1", "objects": 1}, {"name": "tall.png", "objects": 0}]
+    assert segmenter.photo_info == {"name": "tall.png", "width": 50, "height": 100}
+    assert segmenter.layers["size"] == [50, 100]
+    browser.do("next", 1)
     segmenter.wait(5)
-    assert segmenter._chooser.value == "image 1"
-    assert [masks[0].shape for masks in segmenter.masks.values()] == [(100, 200), (100, 50)]
+    assert segmenter.photo_info["name"] == "image 1"
+    browser.tell(event="thumbnails", names=["tall.png"])
+    eventually(lambda: browser.got)
+    assert browser.got[-1][0] == {"thumbnail": "tall.png"}
+    assert browser.got[-1][1][0][:2] == b"\xff\xd8"
     with pytest.raises(ImageError, match="no image 'x'"):
         segmenter.choose("x")
+    segmenter.close()
 
 
 def test_a_click_on_the_photo_before_is_not_made_on_the_next(session, monkeypatch):
     segmenter = ClickSegmenter(session, {"one": PHOTO, "two": PHOTO})
     segmenter.wait(5)
-    page = Page(segmenter, monkeypatch)
-    session.gate.clear()
-    segmenter.click(5, 5)
-    assert session.at_work.wait(5)
-    segmenter._chooser.value = "two"
-    page.click(0.5, 0.5)
-    session.gate.set()
+    browser = Browser(segmenter, monkeypatch)
+    browser.do("choose", "two")
+    browser.click(100, 50, photo="one")
     segmenter.wait(5)
     assert segmenter.clicks == ()
-    assert "before" in status(segmenter)
+    assert "before" in said(segmenter)
+    segmenter.close()
 
 
-def test_an_image_that_cannot_be_read_leaves_everything_as_it_was(session, tmp_path):
+def test_an_image_that_cannot_be_read_leaves_everything_as_it_was(session, tmp_path, monkeypatch):
     (tmp_path / "broken.png").write_bytes(b"no image")
     segmenter = ClickSegmenter(session, {"good": PHOTO, "broken": tmp_path / "broken.png"})
     segmenter.click(20, 20)
-    segmenter._chooser.value = "broken"
     segmenter.wait(5)
-    assert "cannot be read" in status(segmenter)
-    assert segmenter._chooser.value == "good"
+    browser = Browser(segmenter, monkeypatch)
+    browser.do("choose", "broken")
+    segmenter.wait(5)
+    assert "cannot be read" in said(segmenter)
+    assert segmenter.photo_info["name"] == "good"
     assert len(segmenter.clicks) == 1
+    browser.tell(event="thumbnails", names=["broken"])
+    eventually(lambda: browser.got)
+    assert browser.got[-1] == ({"thumbnail": "broken"}, [b""])
+    segmenter.close()
     with pytest.raises(ImageError):
         ClickSegmenter(session, tmp_path / "broken.png")
     with pytest.raises(ImageError, match="no image"):
         ClickSegmenter(session, [])
+
+
+def test_a_folder_is_gone_on_with(session, tmp_path):
+    first = ClickSegmenter(session, {"one": PHOTO, "two": PHOTO}, folder=tmp_path / "done")
+    first.choose("two")
+    first.click(30, 30)
+    first.finish()
+    first.click(50, 50)
+    first.wait(5)
+    first.save_story(tmp_path / "story.gif")
+    first.close()
+    second = ClickSegmenter(FakeSession(), {"one": PHOTO, "two": PHOTO}, folder=tmp_path / "done")
+    second.wait(5)
+    assert second.photo_info["name"] == "two"
+    assert second.clicks == (Click(50, 50),)
+    assert len(second.masks["two"]) == 1
+    assert "Taken up" in said(second)
+    with pytest.raises(DataError, match="no finished object number 3"):
+        second.save_story(tmp_path / "story.gif", 3)
+    second.close()
+
+
+def test_starting_from_a_mask_by_code(segmenter):
+    start = np.zeros((HEIGHT, WIDTH), bool)
+    start[20:50, 30:120] = True
+    segmenter.start_from(start)
+    segmenter.wait(5)
+    np.testing.assert_array_equal(mask_of(segmenter), start)
+    assert all(point["seed"] for point in segmenter.points)
+    assert segmenter.state["object"]
+    assert not segmenter.state["undo"]
 
 
 def test_a_second_widget_takes_the_session_over(session, monkeypatch):
@@ -471,47 +487,124 @@ def test_a_second_widget_takes_the_session_over(session, monkeypatch):
     first.click(5, 5)
     first.click(6, 6)
     assert session.at_work.wait(5)
+    threading.Timer(0.1, session.gate.set).start()
     second = ClickSegmenter(session, PHOTO[:50])
-    session.gate.set()
     second.click(7, 7)
     second.wait(5)
     first.wait(5)
     assert session.clicks == (Click(7, 7, True),)
     assert session.image.shape == (50, 200, 3)
-    assert "Another ClickSegmenter" in status(first)
-    Page(first, monkeypatch).click(0.5, 0.5)
+    assert "Another ClickSegmenter" in said(first)
+    Browser(first, monkeypatch).click(100, 50)
     first.wait(5)
     assert len(session.clicks) == 1
 
 
-def test_the_worker_leaves_when_idle_and_comes_back(session, monkeypatch):
-    monkeypatch.setattr("ilsegkit.worker.IDLE_SECONDS", 0.01)
-    segmenter = ClickSegmenter(session, PHOTO)
-    deadline = time.monotonic() + 5
-    while segmenter._worker._thread is not None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert segmenter._worker._thread is None
-    segmenter.click(5, 5)
-    segmenter.wait(5)
-    assert len(segmenter.clicks) == 1
+def test_two_widgets_with_sessions_of_their_own_do_not_mind_each_other():
+    segmenters = [ClickSegmenter(FakeSession(), PHOTO) for _ in range(2)]
+    for number, segmenter in enumerate(segmenters):
+        for x in range(5):
+            segmenter.click(10 * number + x, 5)
+    for number, segmenter in enumerate(segmenters):
+        segmenter.wait(5)
+        assert [click.x for click in segmenter.clicks] == [10 * number + x for x in range(5)]
+        segmenter.close()
 
 
 def test_it_is_a_widget_with_a_short_name(segmenter):
-    assert isinstance(segmenter, ipywidgets.VBox)
+    assert isinstance(segmenter, anywidget.AnyWidget)
     assert repr(segmenter) == "<ClickSegmenter: 'image 1', 0 clicks, 0 finished objects>"
 
 
-def test_with_a_real_session_and_a_small_model(tiny_model):
-    segmenter = ClickSegmenter(Session(tiny_model, adapt="IA"), PHOTO)
-    segmenter.click(100, 50)
-    segmenter._mode.value = "none"
-    segmenter.click(5, 5, positive=False)
-    segmenter.wait(30)
-    assert segmenter.clicks == (Click(100, 50, True), Click(5, 5, False))
-    assert segmenter.mask.shape == (HEIGHT, WIDTH)
-    segmenter._mode.value = "SA"
-    segmenter.undo()
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (8000, 6), (5, 8000)])
+def test_images_of_any_shape(tiny_model, shape):
+    segmenter = ClickSegmenter(Session(tiny_model, "IA"), np.zeros((*shape, 3), np.uint8))
+    segmenter.click(shape[1] // 2, shape[0] // 2)
     segmenter.finish()
     segmenter.wait(30)
-    assert len(segmenter.masks["image 1"]) == 1
-    assert "⚠" not in status(segmenter)
+    assert segmenter.masks["image 1"][0].shape == shape
+    assert max(segmenter.layers["size"]) <= MASK_SIDE
+    segmenter.close()
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------------
+
+
+def test_masks_are_sent_as_bits_and_never_larger_than_the_screen():
+    mask = np.zeros((3000, 2000), bool)
+    mask[:1500] = True
+    assert len(packed(mask)) == 1024 * 683 // 8
+    labels = label_map([mask, np.roll(mask, 10, 0)], mask.shape)
+    assert labels.shape == (1024, 683)
+    assert set(np.unique(labels)) == {0, 1, 2}
+
+
+def test_tiles_have_the_photo_s_own_pixels():
+    import io
+
+    box, data = tile(PHOTO, [10.7, 20.2, 50.1, 39.5], [500, 500])
+    assert box == [10, 20, 51, 40]
+    with Image.open(io.BytesIO(data)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), PHOTO[20:40, 10:51])
+    box, data = tile(PHOTO, [-50, -50, 900, 900], [50, 50])
+    assert box == [0, 0, 200, 100]
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.size == (50, 25)
+    with Image.open(io.BytesIO(photo_bytes(np.zeros((900, 900, 3), np.uint8)))) as picture:
+        assert picture.format == "JPEG"
+
+
+# --- in a notebook ----------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_is_stored_and_kept_up_to_date(segmenter, browser, monkeypatch):
+    shown = []
+    monkeypatch.setattr(StillPicture, "_display", lambda self, picture, update: shown.append((update, len(picture))))
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(sorted(data)))
+    monkeypatch.setattr("ilsegkit.widget.shows_outputs_apart", lambda: False)
+    segmenter._ipython_display_()
+    assert shown[0] == ["application/vnd.jupyter.widget-view+json", "text/plain"]
+    assert shown[1][0] is False
+    browser.click(100, 50)
+    eventually(lambda: len(shown) == 3)
+    assert shown[2][0] is True
+    assert shown[2][1] != shown[1][1]
+
+
+def test_where_outputs_stand_apart_the_picture_comes_with_the_widget(segmenter, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(sorted(data)))
+    monkeypatch.setenv("VSCODE_PID", "1")
+    segmenter._ipython_display_()
+    assert shown == [["application/vnd.jupyter.widget-view+json", "image/jpeg", "text/plain"]]
+
+
+def test_colab_is_told_to_allow_the_widget(monkeypatch):
+    import sys
+    import types
+
+    called = []
+    colab, output = types.ModuleType("google.colab"), types.ModuleType("google.colab.output")
+    output.enable_custom_widget_manager = lambda: called.append(True)
+    output._widgets = types.SimpleNamespace(_installed_url=None)
+    colab.output = output
+    for name, module in (("google", types.ModuleType("google")), ("google.colab", colab), ("google.colab.output", output)):
+        monkeypatch.setitem(sys.modules, name, module)
+    ClickSegmenter(FakeSession(), PHOTO).close()
+    assert called
+
+
+def test_a_picture_by_code(segmenter):
+    segmenter.click(100, 50)
+    segmenter.wait(5)
+    assert segmenter.picture(side=400).size == (400, 200)
+
+
+def test_the_true_object_of_a_sample_is_shown(session):
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[10:50, 10:50] = True
+    segmenter = ClickSegmenter(session, [Sample(PHOTO, mask, "square", class_name="thing")])
+    segmenter.wait(5)
+    assert segmenter.target
+    assert segmenter.state["class_name"] == "thing"
+    segmenter.close()

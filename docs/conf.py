@@ -1,0 +1,34 @@
+"""The documentation site, built from the repository's root, so that notebooks and documents stay where they are:
+
+sphinx-build -W -c docs . build/docs
+"""
+
+import ilsegkit
+
+project = "ilsegkit"
+release = version = ilsegkit.__version__
+author = "The ilsegkit developers"
+copyright = "The ilsegkit developers, Apache License 2.0"
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
+root_doc = "docs/index"
+include_patterns = [
+    *("docs/*.md", "docs/howto/*.md", "notebooks/*.ipynb", "notebooks/solutions/*.ipynb", "benchmarks/*.md"),
+    "ilsegkit/weights/*.md",
+]
+exclude_patterns = ["notebooks/source"]
+
+# Outputs are those that `python notebooks/build.py --execute` has stored.
+nb_execution_mode = "off"
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.header", "mystnb.mime_priority", "mystnb.unknown_mime_type"]
+
+napoleon_google_docstring = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the numpydoc sections tell them
+
+html_theme = "furo"
+html_title = "ilsegkit"
+linkcheck_ignore = [r"https?://localhost.*", r"https://(colab\.research\.google\.com|mybinder\.org)/.*"]

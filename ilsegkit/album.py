@@ -1,0 +1,164 @@
+"""The images to work through, by name: given in whatever way is at hand, read only when they are looked at."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from .data.base import IMAGE_SUFFIXES
+from .data.sample import Sample
+from .errors import ImageError
+from .images import read_image, read_mask
+
+__all__ = ["Album", "Photo"]
+
+THUMBNAIL = 96  # pixels, longest side
+
+
+class Photo(NamedTuple):
+    """An image with what is known about it.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, (height, width, 3)
+    truth : ndarray of bool, (height, width), or None
+        The object to segment.
+    ignore : ndarray of bool, (height, width), or None
+        Pixels that do not count when a mask is compared with the truth.
+    class_name : str or None
+    """
+
+    pixels: np.ndarray
+    truth: np.ndarray | None = None
+    ignore: np.ndarray | None = None
+    class_name: str | None = None
+
+
+class Album:
+    """Images by name.
+
+    Parameters
+    ----------
+    images : image, folder, sequence of images or samples, or mapping of str to image
+        An image is a path, a PIL image, an array (see `ilsegkit.images.read_image`) or a `Sample`, which knows its object.
+        A folder stands for the image files in it, in the order of their names.
+    truth : mapping of str to mask, optional
+        The true object of images by name: arrays, or paths of masks whose object is not 0.
+
+    Raises
+    ------
+    ImageError
+        If there is no image, or a name in `truth` has none.
+
+    Examples
+    --------
+    >>> album = Album({"left": np.zeros((4, 6)), "right": np.ones((4, 6))})
+    >>> list(album), album["right"].pixels.shape, album.after("left"), album.after("left", -1)
+    (['left', 'right'], (4, 6, 3), 'right', 'right')
+    """
+
+    def __init__(self, images: Any, truth: Mapping[str, Any] | None = None) -> None:
+        self._sources = dict(_named(images))
+        if not self._sources:
+            raise ImageError("there is no image to click on; give one image, a list, a folder, or a dict of names and images")
+        self._truth = dict(truth or {})
+        if unknown := sorted(set(self._truth) - set(self._sources)):
+            raise ImageError(f"there is a true mask for {unknown[0]!r} but no image of that name")
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._sources
+
+    def __getitem__(self, name: str) -> Photo:
+        source = self.source(name)
+        if isinstance(source, Sample):
+            photo = Photo(read_image(source.image), source.mask, source.ignore, source.class_name)
+        else:
+            photo = Photo(read_image(source))
+        if name in self._truth:
+            mask = self._truth[name]
+            mask = read_mask(mask) if isinstance(mask, str | PathLike) else np.asarray(mask)
+            photo = photo._replace(truth=mask.astype(bool))
+        if photo.truth is not None and photo.truth.shape != photo.pixels.shape[:2]:
+            (height, width), (rows, columns) = photo.pixels.shape[:2], photo.truth.shape[:2]
+            raise ImageError(f"{name!r} is {width} x {height} pixels but its true mask {columns} x {rows}; they must be alike")
+        return photo
+
+    def source(self, name: str) -> Any:
+        """What was given for a name: a path, an array and so on.
+
+        Raises
+        ------
+        ImageError
+            If there is no such name.
+        """
+        if name not in self._sources:
+            raise ImageError(f"there is no image {name!r}; choose one of {', '.join(self._sources)}")
+        container, key = self._sources[name]
+        return container[key]
+
+    def after(self, name: str, steps: int = 1) -> str:
+        """The name some steps further on; after the last comes the first."""
+        names = list(self)
+        return names[(names.index(name) + steps) % len(names)]
+
+    def thumbnail(self, name: str) -> bytes:
+        """A small JPEG of the image; of a large JPEG file only an eighth is decoded.
+
+        Raises
+        ------
+        ImageError
+            If the image cannot be read.
+        """
+        source = self.source(name)
+        if isinstance(source, str | PathLike) and Path(source).suffix.lower() in (".jpg", ".jpeg"):
+            try:
+                with Image.open(source) as file:
+                    file.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
+                    picture = ImageOps.exif_transpose(file).convert("RGB")
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+                raise ImageError(f"{str(source)!r} cannot be read as an image ({error})") from error
+        else:
+            picture = Image.fromarray(read_image(source.image if isinstance(source, Sample) else source))
+        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+        target = io.BytesIO()
+        picture.save(target, format="JPEG", quality=80)
+        return target.getvalue()
+
+
+def _named(images: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Names that differ, each with a container and a key: what is lazy stays so until it is asked for."""
+    if isinstance(images, Mapping):
+        yield from ((str(name), (images, name)) for name in images)
+        return
+    if isinstance(images, str | PathLike) and Path(images).is_dir():
+        images = sorted(path for path in Path(images).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    several = isinstance(images, Sequence) and not isinstance(images, str)
+    entries = getattr(images, "entries", None)  # a data set of ours knows the names of its objects without reading them
+    taken = set()
+    for index in range(len(images) if several else 1):
+        if entries is not None:
+            name = entries[index].object_id
+        elif several and not isinstance(images, list | tuple):
+            name = f"image {index + 1}"
+        else:
+            image = images[index] if several else images
+            name = f"image {index + 1}"
+            if isinstance(image, str | PathLike):
+                name = Path(image).name
+            elif isinstance(image, Sample):
+                name = image.object_id
+        unique = name if name not in taken else f"{name} ({index + 1})"
+        taken.add(unique)
+        yield unique, (images, index) if several else ([images], 0)

@@ -1,0 +1,425 @@
+"""One person's work on an album: the object at hand, the finished ones, and what each click changed.
+
+It knows nothing of pages and threads: `ilsegkit.widget` shows it, tests and scripts can drive it. Every method says in one
+line what was done. If one fails, everything is as it was before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .adaptation import OnStep
+from .album import Album, Photo
+from .clicks import Click, next_click
+from .errors import ClickError, DataError, ImageError, WeightsError
+from .metrics import iou
+from .project import Project
+from .records import STAGE_SIDE, ObjectRecord, Stage, decode_mask, encode_mask, shrunk
+
+__all__ = ["Annotator"]
+
+#: An existing mask is told to the model by at most so many clicks of the robot user, or until it agrees so well.
+SEEDS, SEED_IOU = 5, 0.95
+
+
+class Annotator:
+    """Goes through an album with a session and keeps what comes of it.
+
+    Parameters
+    ----------
+    session : Session
+    album : Album
+    project : Project, optional
+        Where everything is saved at once; what it holds from earlier is taken up again.
+    classes : sequence of str, optional
+        What an object can be; the first is the default.
+
+    Attributes
+    ----------
+    name : str
+        Of the image at hand.
+    photo : Photo
+    finished : dict of str to list of ObjectRecord
+    class_name : str
+        Class of the object at hand.
+    threshold : float
+        Probability from which a pixel belongs to the object.
+    before : ndarray of bool, (height, width)
+        The mask before the last click.
+
+    Examples
+    --------
+    >>> from ilsegkit import Session
+    >>> annotator = Annotator(Session(adapt="none"), Album({"grey": np.full((60, 80), 200, np.uint8)}))
+    >>> _ = annotator.open("grey")
+    >>> annotator.click([Click(40, 30)])[:10]
+    '1 click · '
+    >>> _ = annotator.finish()
+    >>> annotator.finished["grey"][0].clicks
+    (Click(x=40.0, y=30.0, positive=True),)
+    """
+
+    def __init__(
+        self, session: Any, album: Album, project: Project | None = None, classes: Sequence[str] = ("object",)
+    ) -> None:
+        self.session, self.album, self.project = session, album, project
+        self.classes = tuple(classes) or ("object",)
+        self.class_name, self.threshold = self.classes[0], 0.5
+        self.name = next(iter(album))
+        self.photo = Photo(np.zeros((1, 1, 3), np.uint8))
+        self._opened = False
+        self.finished: dict[str, list[ObjectRecord]] = {name: [] for name in album}
+        self.order: list[tuple[str, ObjectRecord]] = []  # finished objects as they were finished
+        # A session may have been given settings of its own; they come back with their name.
+        self._own_adaptation = {session.adapt: getattr(session, "adaptation", session.adapt)}
+        if project is not None:
+            self.finished |= {name: list(records) for name, records in project.finished.items() if name in album}
+            self.order = [(name, record) for name, record in project.order() if name in album]
+            if (state := project.learned()) is not None:
+                try:
+                    session.load_state_dict(state)
+                except (KeyError, RuntimeError, ValueError) as error:
+                    raise WeightsError(
+                        f"what was learned in {str(project.folder)!r} belongs to another model; give the session that model, "
+                        "or choose another folder"
+                    ) from error
+            if project.current is not None and project.current in album:
+                self.name = project.current
+        self._start()
+
+    def _start(self) -> None:
+        """No clicks, no mask."""
+        self._stages: dict[tuple[Click, ...], Stage] = {}  # by the clicks that led there: undo and redo find them again
+        self._edits: list[tuple[tuple[Click, ...], ObjectRecord]] = []  # clicks after a deletion, and the object before it
+        self._seeds = 0
+        self._base: tuple[np.ndarray, np.ndarray] | None = None  # a mask to start from, and the probabilities then
+        self._mask: np.ndarray | None = None
+        self.before = np.zeros(self.photo.pixels.shape[:2], bool)
+
+    # --- what is there ----------------------------------------------------------------------------------------------
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """The clicks of the object at hand."""
+        return tuple(self.session.clicks)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The object at hand, bool, (height, width)."""
+        if self._mask is None:
+            self._mask = self._with_base(self._predicted(), self.threshold)
+        return self._mask
+
+    @property
+    def seeds(self) -> int:
+        """How many of the clicks stand for the mask that was started from."""
+        return min(self._seeds, len(self.clicks))
+
+    @property
+    def busy_with_object(self) -> bool:
+        """Whether there is an object that would be lost."""
+        return bool(self.clicks) or self._base is not None
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to take back: a click by the user, a deletion or a reset."""
+        return self._deletion() is not None or (self.session.can_undo and len(self.clicks) > self._seeds)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an undone click to bring back."""
+        return self.session.can_redo
+
+    def masks(self, name: str) -> list[np.ndarray]:
+        """The finished objects of an image, each bool, (height, width)."""
+        return [decode_mask(record.mask) for record in self.finished[name] if record.mask is not None]
+
+    def record(self, with_mask: bool = True) -> ObjectRecord:
+        """The object at hand, as it is now."""
+        clicks = self.clicks
+        return ObjectRecord(
+            clicks=clicks,
+            stages=tuple(self._stages.get(clicks[: count + 1]) for count in range(len(clicks))),
+            class_name=self.class_name,
+            adapt=self.session.adapt,
+            threshold=self.threshold,
+            seeds=self.seeds,
+            start=encode_mask(self._base[0]) if self._base is not None else None,
+            mask=encode_mask(self.mask) if with_mask else None,
+        )
+
+    # --- what the user does -----------------------------------------------------------------------------------------
+
+    def open(self, name: str) -> str:
+        """Go to an image; an object at hand is finished first. What was left open in a project is taken up again."""
+        photo = self.album[name]
+        if self._opened and self.busy_with_object:  # before, it is what somebody else did with the session
+            self.finish()
+        self._opened = True
+        self.session.set_image(photo.pixels)
+        self.name, self.photo = name, photo
+        self.class_name = photo.class_name or self.class_name
+        self._start()
+        left = self.project.left_open(name, photo.pixels.shape[:2]) if self.project is not None else None
+        if left is not None:
+            self._restore(left)
+            return f"Taken up where you stopped: {self.summary()}"
+        self._save()
+        return ""
+
+    def click(
+        self,
+        clicks: Sequence[Click],
+        on_step: OnStep | None = None,
+        on_prediction: Callable[[np.ndarray], object] | None = None,
+    ) -> str:
+        """Correct the mask; several clicks are answered by one run of the model."""
+        *earlier, last = clicks
+        before, began = self.mask, time.perf_counter()
+        options: dict[str, Any] = {}
+        if earlier:
+            options["earlier"] = earlier
+        if on_prediction is not None:
+            options["on_prediction"] = lambda early: on_prediction(self._with_base(early, 0.5))
+        self.session.click(last.x, last.y, last.positive, on_step=on_step, **options)
+        self._changed(before, time.perf_counter() - began)
+        return self.summary()
+
+    def undo(self) -> str:
+        """Take back the last click, deletion or reset."""
+        if (deletion := self._deletion()) is not None:
+            self._edits.pop()
+            self._restore(deletion)
+            self._save()
+            return f"Brought back: {self.summary()}"
+        if not self.can_undo:
+            return "There is no click to undo."
+        return self._stepped(self.session.undo)
+
+    def redo(self) -> str:
+        """Bring back the click that was undone last."""
+        return self._stepped(self.session.redo) if self.can_redo else "There is no click to redo."
+
+    def delete(self, index: int, on_step: OnStep | None = None) -> str:
+        """Take out a single click; the model answers the others anew. `undo` brings it back."""
+        clicks = self.clicks
+        if not 0 <= index < len(clicks):
+            raise ClickError(f"there is no click number {index + 1} to delete; there are {len(clicks)}")
+        rest = clicks[:index] + clicks[index + 1 :]
+        before, shown = self.record(), self.mask
+        with self._or_back_to(before):
+            self._replay(rest, on_step)
+            self._seeds = self._seeds - (index < self._seeds)
+        self._edits.append((rest, before))
+        self._mask = None
+        self.before = shown
+        self._save()
+        return f"Click {index + 1} is deleted; z brings it back. {self.summary()}"
+
+    def reset(self) -> str:
+        """Drop the object at hand; `undo` brings it back."""
+        if not self.busy_with_object:
+            return "There is nothing to reset."
+        before, edits = self.record(), self._edits
+        self.session.reset()
+        self._start()
+        self._edits = [*edits, ((), before)]
+        self._save()
+        return "All clicks are dropped; z brings them back."
+
+    def finish(self, on_step: OnStep | None = None) -> str:
+        """Keep the mask; with SA the model learns from the object."""
+        if not self.busy_with_object:
+            return "There is nothing to finish yet: click on an object first."
+        record = self.record()
+        self.session.finish(on_step=on_step)
+        notice = f" {self.session.notice}" if self.session.notice else ""
+        record = replace(record, number=1 + max((r.number for _, r in self.order), default=0))
+        self.finished[self.name].append(record)
+        self.order.append((self.name, record))
+        self._start()
+        self._save(learned=True)
+        place = f"saved in {self.project.folder.name!r}" if self.project is not None else "kept in .masks"
+        return f"Object {len(self.finished[self.name])} of {self.name!r} is finished and {place}. Click on the next.{notice}"
+
+    def adapt(self, mode: str) -> str:
+        """Choose how the model learns: none, IA, SA or IA+SA, also in the middle of an object."""
+        self.session.adapt = self._own_adaptation.get(mode, mode)
+        return self.summary()
+
+    def set_threshold(self, value: float) -> str:
+        """Choose the probability from which a pixel belongs to the object: higher makes it smaller."""
+        if not 0 < value < 1:
+            raise DataError(f"the threshold {value:g} is not between 0 and 1")
+        if value == self.threshold:
+            return self.summary()
+        shown, self.threshold = self.mask, value
+        self._mask, self.before = None, shown
+        self._save()
+        return self.summary()
+
+    def set_class(self, name: str) -> str:
+        """Say what the object at hand is."""
+        self.class_name = name
+        self._save()
+        return self.summary()
+
+    def start_from(self, mask: np.ndarray, on_step: OnStep | None = None) -> str:
+        """Take an existing mask as the object at hand, to be corrected by clicks.
+
+        The mask stands as it is, and a correction changes only what the model takes back or adds because of it. So that the
+        model knows the object, the robot user clicks a few times first.
+
+        Raises
+        ------
+        ImageError
+            If the mask is empty or of another size than the image.
+        """
+        mask, size = np.asarray(mask).astype(bool), self.photo.pixels.shape[:2]
+        if mask.shape != size:
+            raise ImageError(f"the mask of shape {mask.shape} does not fit the image of {size}; they must be of one size")
+        if not mask.any():
+            raise ImageError("the mask is empty; to begin with nothing, just click")
+        if self.busy_with_object:
+            self.finish()
+        with self._or_back_to(None):
+            for _ in range(SEEDS):
+                click = next_click(self.session.mask, mask, None, self.clicks)
+                if click is None or iou(self.session.mask, mask) >= SEED_IOU:
+                    break
+                self.session.click(*click, on_step=on_step)
+        self._seeds = len(self.clicks)
+        self._base = (mask.copy(), self.session.probability)
+        self._mask = None
+        self.before = self.mask
+        self._save()
+        return f"Started from a mask of {mask.mean():.1%} of the photo. Click where it is wrong."
+
+    def reopen(self, index: int, on_step: OnStep | None = None) -> str:
+        """Make a finished object of this image the object at hand again."""
+        record = self._finished_object(index)
+        if self.busy_with_object:
+            self.finish()
+        with self._or_back_to(None):
+            self._restore(record, on_step)
+        self._forget(index)
+        self._save(objects=True)
+        return f"Object {index + 1} is open again: {self.summary()}"
+
+    def remove(self, index: int) -> str:
+        """Drop a finished object of this image; what the model learned from it stays."""
+        self._finished_object(index)
+        self._forget(index)
+        self._save(objects=True)
+        return f"Object {index + 1} of {self.name!r} is removed."
+
+    def summary(self) -> str:
+        """One line on the object at hand."""
+        count = len(self.clicks)
+        if not self.busy_with_object:
+            return ""
+        mode = "fixed" if self.session.adapt == "none" else self.session.adapt
+        parts = [f"{count} click{'s' * (count != 1)}", f"{self.mask.mean():.1%} of the photo", mode]
+        stage = self._stages.get(self.clicks)
+        if stage is not None:
+            parts += [f"{stage.seconds:.1f} s"] + ([f"IoU {stage.iou:.3f}"] if stage.iou is not None else [])
+        return " · ".join(parts + ([self.session.notice] if self.session.notice else []))
+
+    # --- how it works -----------------------------------------------------------------------------------------------
+
+    def _predicted(self) -> np.ndarray:
+        """What the model says now."""
+        return self.session.mask if self.threshold == 0.5 else self.session.probability > self.threshold
+
+    def _with_base(self, predicted: np.ndarray, threshold: float) -> np.ndarray:
+        """The mask: where the model says what it said at the start, the mask that was started from stands."""
+        if self._base is None:
+            return predicted
+        start, probability = self._base
+        return np.where(predicted == (probability > threshold), start, predicted)
+
+    def _changed(self, before: np.ndarray, seconds: float) -> None:
+        """A click was answered: note what came of it."""
+        self._mask, self.before = None, before
+        mask = self.mask
+        truth = None if self.photo.truth is None else round(iou(mask, self.photo.truth, self.photo.ignore), 5)
+        changed = float(np.mean(mask != before))
+        self._stages[self.clicks] = Stage(encode_mask(shrunk(mask, STAGE_SIDE)), round(seconds, 3), round(changed, 6), truth)
+        self._save()
+
+    def _stepped(self, step: Callable[[], object]) -> str:
+        shown = self.mask
+        step()
+        self._mask, self.before = None, shown
+        self._save()
+        return self.summary()
+
+    def _deletion(self) -> ObjectRecord | None:
+        """The object before the last deletion, if nothing has come since."""
+        return self._edits[-1][1] if self._edits and self._edits[-1][0] == self.clicks else None
+
+    def _replay(self, clicks: Sequence[Click], on_step: OnStep | None = None) -> None:
+        """All clicks anew, in one run of the model."""
+        self.session.reset()
+        if clicks:
+            *earlier, last = clicks
+            options = {"earlier": earlier} if earlier else {}
+            self.session.click(last.x, last.y, last.positive, on_step=on_step, **options)
+
+    def _restore(self, record: ObjectRecord, on_step: OnStep | None = None) -> None:
+        """The object as it was recorded; the mask stands, whatever the model makes of the clicks by now."""
+        self._replay(record.clicks, on_step)
+        known = {record.clicks[: count + 1]: stage for count, stage in enumerate(record.stages) if stage is not None}
+        self._stages |= known
+        self.class_name, self.threshold, self._seeds = record.class_name, record.threshold, record.seeds
+        self._base = None
+        mask = None if record.mask is None else decode_mask(record.mask)
+        if mask is not None and (mask != self._predicted()).any():
+            self._base = (mask, self.session.probability)
+        self._mask = None
+        self.before = self.mask
+
+    @contextmanager
+    def _or_back_to(self, record: ObjectRecord | None) -> Iterator[None]:
+        """If what is done inside fails, the object is what it was: this one, or none."""
+        try:
+            yield
+        except BaseException:
+            if record is None:
+                self.session.reset()
+                self._start()
+            else:
+                self._restore(record)
+            raise
+
+    def _finished_object(self, index: int) -> ObjectRecord:
+        records = self.finished[self.name]
+        if not 0 <= index < len(records):
+            raise DataError(f"{self.name!r} has no finished object number {index + 1}; there are {len(records)}")
+        return records[index]
+
+    def _forget(self, index: int) -> None:
+        record = self.finished[self.name].pop(index)
+        self.order = [(name, other) for name, other in self.order if other is not record]
+
+    def _save(self, learned: bool = False, objects: bool = False) -> None:
+        """To the project, if there is one."""
+        if self.project is None:
+            return
+        left = self.record() if self.busy_with_object else None
+        self.project.save(self.name, self.photo.pixels.shape[:2], self.finished[self.name], left, learned or objects)
+        if learned and "SA" in self.session.adapt:
+            self.project.save_learned(self.session)
+
+
+def clicks_needed(record: ObjectRecord, target: float | None) -> int:
+    """Clicks a person made for an object: all, or those until it reached the IoU."""
+    ious: Mapping[int, float] = dict(enumerate(record.ious, 1))
+    reached = [count for count, value in ious.items() if target is not None and value >= target]
+    return (reached[0] if reached else len(record.clicks)) - record.seeds

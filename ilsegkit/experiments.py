@@ -1,0 +1,355 @@
+"""The paper's experiments as data, at three sizes, and the code that runs them (Kontogianni et al., ECCV 2020, section
+4).
+
+``offline`` runs the bundled model on synthetic scenes, ``small`` on small real sets, and ``paper`` a model of the
+preset "paper" on the paper's own sets, by Algorithm 1 as it is written. Every object's record is saved as it comes, so
+a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from .adaptation import PAPER, Adaptation, named_adaptation
+from .data import FolderDataset, Sample, open_sequence
+from .data.sequences import ObjectSequence, Spec
+from .data.store import roots
+from .errors import DataError
+from .evaluation import _fingerprint, evaluate
+from .model import InteractiveSegmenter, load_model
+from .report import Report, Used
+from .session import Session
+
+__all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Method", "OwnFolder", "Profile", "run"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large an experiment is.
+
+    Attributes
+    ----------
+    most : int or None
+        Objects of each sequence at most.
+    max_clicks : int
+        The cap of the robot user; a miss counts as this many.
+    literal : bool
+        Algorithm 1 and the paper's settings as they are, instead of those stored with the weights.
+    """
+
+    name: str
+    most: int | None
+    max_clicks: int = 20
+    literal: bool = False
+
+
+PROFILES: dict[str, Profile] = {
+    "offline": Profile("offline", 8, max_clicks=8),
+    "small": Profile("small", 10),
+    "paper": Profile("paper", None, literal=True),
+}
+
+#: Where the paper departs from its one learning rate (section 4.4).
+SEQUENCE_RATES = {"drions": 1e-5}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of a table.
+
+    Attributes
+    ----------
+    name, mode : str
+        The mode is one of `ilsegkit.adaptation.MODES`.
+    corrections : bool
+        Whether the clicks are in the loss; without, λ = 0 and only the prediction and Eq. 3 are left (section 4.5).
+    """
+
+    name: str
+    mode: str
+    corrections: bool = True
+
+    def adaptation(self, model: InteractiveSegmenter, profile: Profile, sequence: str) -> Adaptation:
+        """Its settings for a model, a profile and a sequence."""
+        chosen = named_adaptation(self.mode, None if profile.literal else model.adaptation)
+        image, later = chosen.image, chosen.sequence
+        if later is not None and profile.literal:
+            later = replace(later, rate=SEQUENCE_RATES.get(sequence, PAPER["SA"].rate))
+        if not self.corrections:
+            image, later = (None if s is None else replace(s, lam=0.0, confident=None) for s in (image, later))
+        return Adaptation(image, later)
+
+
+FOUR = tuple(Method(name, mode) for name, mode in (("initial", "none"), ("IA", "IA"), ("SA", "SA"), ("IA+SA", "IA+SA")))
+
+
+@dataclass(frozen=True)
+class OwnFolder:
+    """A folder that is no set of the manifest; or a smaller copy of one, taken where it lies in a data root."""
+
+    name: str
+    folder: str
+    target_iou: float
+    instead: str | None = None  # the sequence it is a copy of
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What the paper did, what it found, and what stands for it at each size.
+
+    Attributes
+    ----------
+    published : mapping of row to mapping of column to float
+        The numbers of the paper's table, in clicks.
+    parts : mapping of profile to sequence of (str or OwnFolder)
+        Names of `ilsegkit.data.SEQUENCES`, or folders.
+    """
+
+    title: str
+    source: str
+    methods: tuple[Method, ...]
+    published: Mapping[str, Mapping[str, float]]
+    parts: Mapping[str, Sequence[str | OwnFolder]] = field(default_factory=dict)
+
+
+def _rows(columns: str, **rows: str) -> dict[str, dict[str, float]]:
+    """A table written down as text; '-' is a number that the paper does not give."""
+    names = columns.split("; ")
+    return {
+        row.replace("_", "+"): {n: float(v) for n, v in zip(names, values.split(), strict=True) if v != "-"}
+        for row, values in rows.items()
+    }
+
+
+HORSES = OwnFolder("horses", "eval/horses", 0.85)
+FUNDUS = OwnFolder("fundus_disc", "eval/fundus_disc", 0.90, instead="fundus-disc-101")
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "table1": Experiment(
+        "Distribution shift",
+        "Table 1 and Figure 3a/b",
+        FOUR,
+        _rows(
+            "Berkeley@90; YouTube-VOS@85; COCO seen@85; COCO unseen@85; COCO unseen 6k@85",
+            initial="5.4 8.8 10.0 11.9 13.2",
+            IA="4.9 7.4 9.1 10.7 10.6",
+            SA="5.3 6.9 9.7 10.6 10.0",
+            IA_SA="4.9 - 9.1 9.9 9.3",
+        ),
+        {
+            "offline": ("scenes-shift",),
+            "small": ("grabcut-20", "davis2016-val-10pct", "coco-val-100"),
+            "paper": ("berkeley", "youtube-vos", "coco-seen", "coco-unseen", "coco-unseen-6k"),
+        },
+    ),
+    "table2": Experiment(
+        "Class specialization",
+        "Table 2 and Figure 3c",
+        FOUR,
+        _rows(
+            "donut@85 (2540); bench@85 (3500); umbrella@85 (3979); bed@85 (1450)",
+            initial="11.6 15.1 13.1 6.8",
+            IA="9.2 14.1 11.9 5.5",
+            SA="7.1 14.0 11.1 5.5",
+            IA_SA="6.5 13.3 10.2 5.0",
+        ),
+        {
+            "offline": ("scenes-moths",),
+            "small": (HORSES, "coco-val-100-person"),
+            "paper": ("coco-donut", "coco-bench", "coco-umbrella", "coco-bed"),
+        },
+    ),
+    "table3": Experiment(
+        "Domain change",
+        "Table 3 and Figure 5",
+        FOUR,
+        _rows(
+            "DRIONS-DB@90 (110); Rooftop@80 (65)",
+            initial="13.3 8.9",
+            IA="11.4 6.3",
+            SA="3.6 3.6",
+            IA_SA="3.1 3.6",
+        ),
+        {
+            "offline": ("scenes-fundus", "scenes-rooftops"),
+            "small": (FUNDUS, "aerial-buildings-130", "nuclei-60"),
+            "paper": ("drions", "rooftop"),
+        },
+    ),
+    "table4": Experiment(
+        "Against the state of the art",
+        "Table 4",
+        (FOUR[0], FOUR[3]),
+        {
+            "iFCN + graph cut": {
+                "VOC12 val@85": 6.88,
+                "GrabCut@90": 6.04,
+                "Berkeley@90": 8.65,
+                "COCO seen@85": 8.31,
+                "COCO unseen@85": 7.82,
+            },
+            "TSLFN": {"VOC12 val@85": 4.58, "GrabCut@90": 3.76, "Berkeley@90": 6.49},
+            "ITIS": {"VOC12 val@85": 3.80, "GrabCut@90": 5.60},
+            "CAG": {
+                "VOC12 val@85": 3.62,
+                "GrabCut@90": 3.58,
+                "Berkeley@90": 5.60,
+                "COCO seen@85": 5.40,
+                "COCO unseen@85": 6.10,
+            },
+            "BRS": {"GrabCut@90": 3.60, "Berkeley@90": 5.08, "DAVIS16 10%@85": 5.58},
+            "Latent Diversity": {"GrabCut@90": 4.79, "DAVIS16 10%@85": 5.95},
+            **_rows(
+                "VOC12 val@85; GrabCut@90; Berkeley@90; DAVIS16 10%@85; COCO seen@85; COCO unseen@85",
+                initial="3.44 3.29 5.36 6.44 10.03 11.93",
+                IA_SA="3.18 3.07 4.94 5.57 9.14 9.87",
+            ),
+        },
+        {
+            "offline": ("scenes-shift",),
+            "small": ("grabcut-20", "davis2016-val-10pct", "coco-val-100"),
+            "paper": ("voc2012-val", "grabcut", "berkeley", "davis16-10pct", "coco-seen", "coco-unseen"),
+        },
+    ),
+    "ablation": Experiment(
+        "What the corrections in the loss are worth",
+        "Section 4.5",
+        (
+            FOUR[0],
+            Method("IA without corrections", "IA", corrections=False),
+            FOUR[1],
+            Method("SA without corrections", "SA", corrections=False),
+            FOUR[2],
+        ),
+        {
+            name: {"COCO unseen 6k@85": clicks}
+            for name, clicks in (("initial", 13.2), ("IA", 10.6), ("SA without corrections", 11.9), ("SA", 10.0))
+        },
+        {"offline": ("scenes-moths",), "small": (FUNDUS, "coco-val-100"), "paper": ("coco-unseen-6k",)},
+    ),
+}
+
+
+def run(
+    name: str,
+    profile: str = "offline",
+    model: InteractiveSegmenter | None = None,
+    out: str | PathLike[str] | None = None,
+    root: str | PathLike[str] | None = None,
+    sequences: Sequence[str] | None = None,
+    most: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Report:
+    """Run an experiment, or go on with one.
+
+    Parameters
+    ----------
+    name : str
+        A key of `EXPERIMENTS`.
+    profile : {"offline", "small", "paper"}, optional
+    model : InteractiveSegmenter, optional
+        θ*; the bundled one if left out. The profile "paper" has none of its own.
+    out : path, optional
+        The folder for the records; if left out, the one named by ``ILSEGKIT_RESULTS``, else ``runs/experiments``. Records of
+        another model or other settings there are not touched.
+    root : path, optional
+        Where the data sets lie, see `ilsegkit.data.open_dataset`.
+    sequences : sequence of str, optional
+        Only these; several processes can share the work this way.
+    most : int, optional
+        Another number of objects of each sequence than the profile's.
+    seed : int, optional
+        Decides which objects are drawn, and their order.
+    progress : bool, optional
+        Show bars.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    DataError
+        If there is no such experiment or profile, the profile needs a model, or none of its data is there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> report = run("table2", most=1, out=tempfile.mkdtemp())
+    >>> list(report.clicks().index)
+    ['initial', 'IA', 'SA', 'IA+SA']
+    """
+    if name not in EXPERIMENTS:
+        raise DataError(f"there is no experiment {name!r}; choose one of {', '.join(EXPERIMENTS)}")
+    if profile not in PROFILES:
+        raise DataError(f"there is no profile {profile!r}; choose one of {', '.join(PROFILES)}")
+    experiment, size = EXPERIMENTS[name], PROFILES[profile]
+    if model is None:
+        if size.literal:
+            raise DataError(
+                "the profile 'paper' needs a model of your own; train it with 'ilsegkit train --preset paper', give its weights"
+            )
+        model = load_model()
+    folder = Path(out or os.environ.get("ILSEGKIT_RESULTS", "runs/experiments")) / profile
+    parts = {_name(part): part for part in experiment.parts[profile]}
+    if unknown := set(sequences or ()) - set(parts):
+        raise DataError(f"{name} has no sequence {unknown.pop()!r}; choose from {', '.join(parts)}")
+    used: list[Used] = []
+    for label, part in parts.items():
+        if sequences and label not in sequences:
+            continue
+        try:
+            objects = _open(part, seed, root, most or size.most)
+        except DataError as error:
+            log.warning("%s is left out: %s", label, error)
+            continue
+        # Scenes take time to be made, so they are made once for all methods.
+        samples: Sequence[Sample] = list(objects) if objects.spec.synthetic else objects
+        results = {}
+        for method in experiment.methods:
+            adaptation = method.adaptation(model, size, label)
+            setting = [asdict(adaptation), _fingerprint(model), size.max_clicks, len(samples), seed, objects.spec.target_iou]
+            key = hashlib.sha256(json.dumps(setting).encode()).hexdigest()[:8]
+            records = folder / label / f"{method.name.replace(' ', '-')}-{key}.jsonl"
+            session = Session(model, adaptation, seed)
+            results[method.name] = evaluate(
+                samples, session, objects.spec.target_iou, size.max_clicks, records=records, progress=progress
+            )
+        used.append(Used(label, objects.spec.synthetic, objects.skipped, results))
+    if not used:
+        wanted = ", ".join(parts)
+        raise DataError(
+            f"none of the data of {name} ({wanted}) is there; fetch it with 'ilsegkit data', or use another profile"
+        )
+    return Report(experiment.title, experiment.source, experiment.published, used)
+
+
+def _name(part: str | OwnFolder) -> str:
+    return part if isinstance(part, str) else part.name
+
+
+def _open(part: str | OwnFolder, seed: int, root: str | PathLike[str] | None, most: int | None) -> ObjectSequence:
+    """The objects of a sequence of the manifest, or of a folder in a data root."""
+    if isinstance(part, str):
+        return open_sequence(part, seed, root, most)
+    for base in roots(root):
+        if (base / part.folder).is_dir():
+            objects = FolderDataset(base / part.folder)
+            order = np.random.default_rng(seed).permutation(len(objects))[:most]
+            spec = Spec(part.name, "class", "small", part.name, part.target_iou)
+            return ObjectSequence(spec, seed, objects.subset(order.tolist()))
+    if part.instead is not None:
+        return open_sequence(part.instead, seed, root, most)
+    raise DataError(f"there is no folder {part.folder!r} in a data root (ILSEGKIT_DATA)")

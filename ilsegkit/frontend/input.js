@@ -1,0 +1,198 @@
+// Mouse, pen, fingers and keys. Listening on the window, in the capture phase, comes before JupyterLab's own shortcuts and menus.
+
+const DRAG = { mouse: 6, pen: 8, touch: 10 }; // a pointer that moves farther than this many pixels is not clicking
+
+// Keys on the photo and the buttons around it, with what they do and how the help calls it.
+const KEYS = [
+  ["Clicking", [
+    ["click", "the object is here"], ["right click, Shift+click", "this is background"],
+    ["b", "swap object and background"], ["e", "erase points by clicking"], ["Alt+click, Delete", "delete the point there"],
+    ["arrows, Shift+arrows", "move a cursor, finely"], ["Space, Shift+Space", "click with it: object, background"],
+  ]],
+  ["Object", [
+    ["z", "undo"], ["y", "redo"], ["r", "reset"], ["Enter", "finish the object"], ["Esc", "stop learning from this click"],
+    ["n, p", "next, previous image"], ["1 2 3 4", "learning: fixed, IA, SA, IA+SA"],
+  ]],
+  ["View", [
+    ["wheel, pinch, + −", "zoom (before the first click: Ctrl+wheel)"], ["drag, middle button", "move the photo, when zoomed in"],
+    ["f", "fit the photo"], ["m", "hide or show the mask"], ["d", "hide or show the points"], ["o", "outline or filled mask"],
+    ["c", "colour of the mask"], ["[ ]", "opacity"], ["< >", "threshold"], ["k", "compare with the fixed model"],
+    ["i", "insights: what was learned"], ["h, ?", "this help"],
+  ]],
+];
+
+function listen(ui, signal) {
+  const on = (name, handler) => window.addEventListener(name, handler, { capture: true, passive: false, signal });
+  const paneOf = (event) => ui.panes.find((pane) => pane.canvas === event.target);
+  const pointers = new Map(); // those that are down: where they went down, and where they are
+  let pressed = null; // the click that a release will make
+
+  const release = () => {
+    pressed = null;
+    ui.provisional = null;
+  };
+  const spread = () => {
+    const [a, b] = [...pointers.values()];
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, gap: Math.hypot(a.x - b.x, a.y - b.y) };
+  };
+
+  on("pointerdown", (event) => {
+    const pane = paneOf(event);
+    if (!pane) return;
+    event.stopImmediatePropagation();
+    // Focusing may scroll, and then the event's coordinates would no longer fit the canvas.
+    pane.canvas.focus({ preventScroll: true });
+    ui.cursor = null;
+    pointers.set(event.pointerId, { x: event.clientX, y: event.clientY, startX: event.clientX, startY: event.clientY, pane });
+    try { pane.canvas.setPointerCapture(event.pointerId); } catch { /* a pointer made by a script */ }
+    release();
+    if (pointers.size === 1 && (event.button === 0 || event.button === 2)) {
+      const { x, y } = pane.toPhoto(event), { width, height } = ui.scene.info;
+      if (x >= 0 && y >= 0 && x < width && y < height) {
+        const background = event.button === 2 || event.shiftKey || event.ctrlKey; // Ctrl+click is a Mac's right click
+        const erase = event.altKey || ui.model.get("tool") === "erase";
+        const positive = ui.model.get("tool") !== "background" && !background;
+        pressed = { x: Math.floor(x), y: Math.floor(y), positive, erase, pane };
+        if (!erase) ui.provisional = pressed; // the dot is there at once
+      }
+    }
+    ui.redraw();
+  });
+
+  on("pointermove", (event) => {
+    const pane = paneOf(event), pointer = pointers.get(event.pointerId);
+    if (pane && !pointer) ui.hover(pane, event);
+    if (!pointer) return;
+    event.stopImmediatePropagation();
+    const before = pointers.size === 2 ? spread() : null;
+    const [dx, dy] = [event.clientX - pointer.x, event.clientY - pointer.y];
+    const far = Math.hypot(event.clientX - pointer.startX, event.clientY - pointer.startY) > DRAG[event.pointerType || "mouse"];
+    const middle = event.buttons === 4;
+    if (before) {
+      [pointer.x, pointer.y] = [event.clientX, event.clientY];
+      const after = spread();
+      release();
+      ui.pan(pointer.pane, after.x - before.x, after.y - before.y);
+      ui.zoomAt(pointer.pane, { clientX: after.x, clientY: after.y }, after.gap / Math.max(before.gap, 1));
+    } else if (middle || ((pointer.panning || far) && ui.view.zoom > 1)) {
+      // Where there is nothing to move, a click may be shaky.
+      [pointer.x, pointer.y, pointer.panning] = [event.clientX, event.clientY, true];
+      release();
+      ui.pan(pointer.pane, dx, dy);
+    }
+  });
+
+  on("pointerup", (event) => {
+    const pointer = pointers.get(event.pointerId);
+    if (!pointer) return;
+    event.stopImmediatePropagation();
+    pointers.delete(event.pointerId);
+    const click = pressed;
+    release();
+    const swiped = Math.hypot(event.clientX - pointer.startX, event.clientY - pointer.startY) > 40;
+    if (click && !(event.pointerType === "touch" && swiped)) {
+      if (click.erase) ui.deleteAt(click.pane, event);
+      else ui.click(click);
+    }
+    ui.redraw();
+  });
+
+  on("pointercancel", (event) => {
+    if (pointers.delete(event.pointerId)) {
+      release();
+      ui.redraw();
+    }
+  });
+
+  on("wheel", (event) => {
+    const pane = paneOf(event);
+    if (!pane) return;
+    const factor = Math.exp(-event.deltaY * (event.deltaMode === 1 ? 0.06 : event.ctrlKey ? 0.01 : 0.002));
+    // The page scrolls over a photo that nobody works on, and where there is nothing more to zoom out of.
+    const wanted = event.ctrlKey || event.metaKey || document.activeElement === pane.canvas;
+    if (!wanted || (ui.view.zoom <= 1 && factor < 1 && !event.ctrlKey)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    ui.zoomAt(pane, event, factor);
+  });
+
+  // JupyterLab would select the cell and take the focus; on the photo the browser would select text, and open its menu.
+  on("mousedown", (event) => {
+    if (!ui.root.contains(event.target)) return;
+    if (paneOf(event)) event.preventDefault();
+    event.stopPropagation();
+  });
+  on("contextmenu", (event) => {
+    if (!paneOf(event)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  });
+  on("auxclick", (event) => paneOf(event) && event.preventDefault());
+
+  on("keydown", (event) => {
+    if (!ui.root.contains(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("select, input:not([type=range])")) return event.stopPropagation();
+    const onPhoto = Boolean(paneOf(event));
+    const native = event.target.matches("button, input") && [" ", "Enter", "Tab"].includes(event.key);
+    const sliding = event.target.matches("input") && /^(Arrow|Home|End|Page)/.test(event.key);
+    if (native || sliding) return event.stopPropagation();
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const handled = (onPhoto && cursorKey(ui, key, event)) || shortcut(ui, key, event.repeat);
+    if (handled || event.key.length === 1) {
+      // A letter that means nothing here would cut or delete cells there.
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+  });
+}
+
+function cursorKey(ui, key, event) {
+  const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+  const pane = ui.panes[0], { width, height } = ui.scene.info;
+  if (move) {
+    ui.cursor ??= { x: Math.floor(ui.view.x), y: Math.floor(ui.view.y) };
+    const step = event.shiftKey ? 1 : Math.max(1, Math.round(10 / pane.scale));
+    ui.cursor = {
+      x: clamp(ui.cursor.x + step * move[0], 0, width - 1),
+      y: clamp(ui.cursor.y + step * move[1], 0, height - 1),
+    };
+    ui.redraw();
+    return true;
+  }
+  if (key === " ") {
+    if (ui.cursor) ui.click({ ...ui.cursor, positive: !event.shiftKey && ui.model.get("tool") !== "background" });
+    return true;
+  }
+  if (key === "Delete" || key === "Backspace") {
+    ui.deleteNearest(ui.cursor ? pane.place(ui.cursor) : ui.mouse, ui.cursor ? pane : ui.mousePane ?? pane);
+    return true;
+  }
+  return false;
+}
+
+function shortcut(ui, key, repeated) {
+  const { model } = ui;
+  const flip = (name) => () => ui.set(name, !model.get(name));
+  const nudge = (name, by) => () => ui.set(name, clamp(Math.round((model.get(name) + by) * 100) / 100, 0.05, 1));
+  const threshold = (by) => () => {
+    const state = model.get("state"), value = clamp(Math.round((state.threshold + by) * 100) / 100, 0.05, 0.95);
+    ui.local("state", { ...state, threshold: value }); // for the next press, which may come before the answer
+    ui.ask("threshold", value);
+  };
+  const actions = {
+    b: () => ui.set("tool", model.get("tool") === "background" ? "object" : "background"),
+    e: () => ui.set("tool", model.get("tool") === "erase" ? "object" : "erase"),
+    z: () => ui.ask("undo"), y: () => ui.ask("redo"), r: () => ui.ask("reset"), Enter: () => ui.ask("finish"),
+    n: () => ui.ask("next", 1), p: () => ui.ask("next", -1),
+    Escape: () => (ui.help.hidden ? ui.ask("stop") : ui.toggleHelp(false)),
+    m: flip("show_mask"), d: flip("show_points"), o: flip("outline_only"), k: flip("compare"), i: flip("panel"),
+    c: () => ui.set("colour", (model.get("colour") + 1) % model.get("fixed_settings").mask_colours.length),
+    "[": nudge("opacity", -0.1), "]": nudge("opacity", 0.1), "<": threshold(-0.05), ">": threshold(0.05),
+    "+": () => ui.zoomBy(1.5), "=": () => ui.zoomBy(1.5), "-": () => ui.zoomBy(1 / 1.5), f: () => ui.fit(), 0: () => ui.fit(),
+    h: () => ui.toggleHelp(), "?": () => ui.toggleHelp(),
+  };
+  model.get("fixed_settings").modes.forEach(([, mode], index) => { actions[index + 1] = () => ui.ask("adapt", mode); });
+  if (!actions[key]) return false;
+  if (!repeated || "[]<>+-=zy".includes(key)) actions[key]();
+  return true;
+}

@@ -1,0 +1,274 @@
+// One view of the widget: it shows the model's traits and tells Python, by messages, what the user does.
+
+const PATIENCE = 4000; // milliseconds after which a click that Python has not taken is spoken of
+
+class Interface {
+  constructor(model, root) {
+    Object.assign(this, { model, root, panes: [], pending: new Map(), provisional: null, cursor: null, mouse: null, hovered: -1 });
+    this.controller = new AbortController();
+    this.scene = new Scene(model, (other) => this.photoChanged(other));
+    this.view = new View(this.scene.info);
+    this.build();
+    listen(this, this.controller.signal);
+    this.observe();
+  }
+
+  build() {
+    const { model } = this;
+    this.parts = [topBar(this), bottomBar(this), zoomBar(this), insightsPanel(this), objectsBar(this), (this.film = filmStrip(this))];
+    const [top, bottom, zoom, panel, objects, film] = this.parts.map((part) => part.element);
+    this.learning = new Pane(this.scene, this.view, "learning", "");
+    this.fixed = new Pane(this.scene, this.view, "fixed", "fixed model");
+    this.bar = make("div", { class: "ils-progress", role: "progressbar", "aria-label": "Learning" }, make("span"));
+    this.panesBox = make("div", { class: "ils-panes" }, this.fixed.element, this.learning.element);
+    this.legend = make("div", { class: "ils-legend" },
+      make("span", { class: "ils-gained" }, "turned to object"), make("span", { class: "ils-lost" }, "turned to background"));
+    this.help = helpOverlay(this);
+    this.stage = make("div", { class: "ils-stage" }, make("div", { class: "ils-view" }, this.panesBox, this.legend, zoom, this.bar));
+    this.status = make("div", { class: "ils-status", role: "status", "aria-live": "polite" });
+    this.body = make("div", { class: "ils-body" }, this.stage, panel);
+    const { colours } = model.get("fixed_settings");
+    for (const [name, colour] of Object.entries(colours)) this.root.style.setProperty(`--ils-${name}`, rgb(colour));
+    this.root.append(top, this.body, bottom, this.status, objects, film, this.help);
+  }
+
+  observe() {
+    const on = (names, handler) => names.forEach((name) => this.model.on(`change:${name}`, handler));
+    const scene = this.scene;
+    on(["photo", "photo_info"], () => this.soon("photo", () => scene.loadPhoto()));
+    on(["compare", "panel"], () => this.soon("resize", () => this.resize()));
+    on(["layers", "colour", "compare"], () => this.soon("masks", () => scene.loadMasks()));
+    on(["objects"], () => scene.loadObjects());
+    on(["points"], () => this.redraw());
+    on(["tool", "opacity", "colour", "outline_only", "show_mask", "show_points", "compare", "panel", "state", "objects", "film", "photo_info",
+      "insights", "target"], () => this.soon("update", () => this.update()));
+    on(["progress"], () => this.showProgress());
+    on(["message"], () => this.say(this.model.get("message")));
+    this.model.on("msg:custom", (message, buffers) => this.receive(message, buffers));
+    this.resizes = new ResizeObserver(() => this.resize());
+    this.resizes.observe(this.body);
+    this.resizes.observe(this.panesBox);
+    window.addEventListener("resize", () => this.resize(), { signal: this.controller.signal });
+    this.say(this.model.get("message"));
+    this.showProgress();
+    this.update();
+    this.resize();
+    scene.loadPhoto();
+  }
+
+  close() {
+    this.controller.abort();
+    this.resizes.disconnect();
+    this.film.close();
+    this.model.off(); // of this view only
+    clearTimeout(this.timer);
+  }
+
+  // Several traits change with one message; do what follows from them once.
+  soon(what, action) {
+    this.due ??= new Map();
+    if (!this.due.has(what)) queueMicrotask(() => { this.due.delete(what); action(); });
+    this.due.set(what, action);
+  }
+
+  // --- telling Python ---------------------------------------------------------------------------------------------
+
+  ask(action, value = null) {
+    this.model.send({ event: "do", action, value, photo: this.scene.info.name });
+  }
+
+  // Here at once, in Python and in other views as soon as may be.
+  set(name, value) {
+    this.local(name, value);
+    this.model.send({ event: "set", name, value });
+  }
+
+  local(name, value) {
+    this.model.set(name, value);
+  }
+
+  click({ x, y, positive }) {
+    const id = crypto.randomUUID ? crypto.randomUUID() : String(Math.random());
+    this.pending.set(id, { x, y, positive, answered: false });
+    this.model.send({ event: "click", id, x, y, positive, photo: this.scene.info.name });
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      if (this.pending.size) this.say({ text: "The kernel has not taken the click yet: it is busy with another cell, or it has stopped.", kind: "error" });
+    }, PATIENCE);
+    this.redraw();
+  }
+
+  receive(message, buffers) {
+    if (message.received) {
+      this.pending.delete(message.received);
+      this.redraw();
+    } else if (message.thumbnail !== undefined) this.film.thumbnail(message.thumbnail, buffers[0]);
+    else if (message.detail) this.scene.loadTile(message.detail, message.photo, buffers[0]);
+  }
+
+  // --- points -----------------------------------------------------------------------------------------------------
+
+  get points() {
+    if (!this.scene.isCurrent) return []; // the photo is still to come
+    const known = this.model.get("points");
+    return [...known, ...this.pending.values(), ...(this.provisional ? [this.provisional] : [])];
+  }
+
+  nearest([x, y], pane, within = 14) {
+    let best = -1;
+    this.model.get("points").forEach((point, index) => {
+      const [px, py] = pane.place(point), away = Math.hypot(px - x, py - y);
+      if (point.answered && away < within) [best, within] = [index, away];
+    });
+    return best;
+  }
+
+  hover(pane, event) {
+    const { paneX, paneY } = pane.toPhoto(event);
+    [this.mouse, this.mousePane] = [[paneX, paneY], pane];
+    const erasing = event.altKey || this.model.get("tool") === "erase";
+    const hovered = erasing ? this.nearest(this.mouse, pane) : -1;
+    if (hovered !== this.hovered) {
+      this.hovered = hovered;
+      this.redraw();
+    }
+  }
+
+  deleteAt(pane, event) {
+    const { paneX, paneY } = pane.toPhoto(event);
+    this.deleteNearest([paneX, paneY], pane);
+  }
+
+  deleteNearest(place, pane) {
+    const index = place ? this.nearest(place, pane) : -1;
+    if (index >= 0) this.ask("delete", index);
+    else this.say({ text: "There is no point there to delete.", kind: "" });
+    this.hovered = -1;
+  }
+
+  // --- looking ----------------------------------------------------------------------------------------------------
+
+  pan(pane, dx, dy) {
+    this.view.x -= dx / pane.scale;
+    this.view.y -= dy / pane.scale;
+    this.viewChanged();
+  }
+
+  zoomAt(pane, event, factor) {
+    const { x, y } = pane.toPhoto(event), zoom = clamp(this.view.zoom * factor, 1, this.view.most);
+    const share = this.view.zoom / zoom; // what is under the mouse stays there
+    this.view.x = x - (x - this.view.x) * share;
+    this.view.y = y - (y - this.view.y) * share;
+    this.view.zoom = zoom;
+    this.viewChanged();
+  }
+
+  zoomBy(factor) {
+    const box = this.learning.canvas.getBoundingClientRect(), { cursor } = this;
+    if (cursor) [this.view.x, this.view.y] = [cursor.x + 0.5, cursor.y + 0.5];
+    this.zoomAt(this.learning, { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 }, factor);
+  }
+
+  fit() {
+    this.view.fit(this.scene.info);
+    this.viewChanged();
+  }
+
+  viewChanged() {
+    this.view.keepInside();
+    this.root.classList.toggle("ils-zoomed", this.view.zoom > 1);
+    this.redraw();
+    clearTimeout(this.detailTimer);
+    this.detailTimer = setTimeout(() => this.askDetail(), 150);
+  }
+
+  // Where the screen shows more than was sent, or pixels become visible, ask for the photo's own.
+  askDetail() {
+    const { photo, info, tile } = this.scene, pane = this.learning;
+    if (!photo || this.controller.signal.aborted) return;
+    const sent = photo.width / info.width, wanted = pane.scale * pane.ratio;
+    if (wanted <= 1.2 * sent || (sent === 1 && photo.width * photo.height <= 400000)) return;
+    const box = pane.visible();
+    if (tile && tile.scale === pane.scale && box.every((value, i) => (i < 2 ? value >= tile.box[i] : value <= tile.box[i]))) return;
+    const size = [(box[2] - box[0]) * wanted, (box[3] - box[1]) * wanted].map(Math.ceil);
+    this.model.send({ event: "detail", box, size, photo: info.name });
+  }
+
+  photoChanged(other) {
+    if (other) {
+      this.view.fit(this.scene.info);
+      this.cursor = null;
+      this.resize();
+    }
+    this.redraw();
+  }
+
+  resize() {
+    const width = this.stage.clientWidth, { info } = this.scene;
+    if (!width) return;
+    if (info.name && !this.shape) this.shape = clamp(info.height / info.width, 0.5, 0.8); // once: nothing shall jump later
+    const across = this.model.get("compare") ? width / 2 : width;
+    const height = Math.round(clamp(across * (this.shape ?? 0.66), across < width ? 400 : 240, Math.max(300, 0.6 * window.innerHeight)));
+    this.panesBox.style.height = `${height}px`;
+    this.root.style.setProperty("--ils-height", `${height}px`);
+    this.redraw();
+  }
+
+  redraw() {
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = null;
+      const { model } = this, settings = model.get("fixed_settings");
+      const colour = settings.mask_colours[model.get("colour") % settings.mask_colours.length];
+      const look = {
+        points: this.points, hovered: this.hovered, cursor: this.cursor, compare: model.get("compare"),
+        showMask: model.get("show_mask"), showPoints: model.get("show_points"), outlineOnly: model.get("outline_only"),
+        opacity: model.get("opacity"), edge: colour.map((part) => Math.round(part * 0.55)),
+      };
+      for (const pane of this.panes) pane.draw(look);
+      this.parts[2].update();
+      this.root.dataset.photo = this.scene.info.name;
+    });
+  }
+
+  update() {
+    const compare = this.model.get("compare"), { adapt } = this.model.get("state");
+    this.panes = compare ? [this.learning, this.fixed] : [this.learning];
+    this.fixed.element.hidden = this.legend.hidden = !compare;
+    this.learning.title.textContent = compare ? (adapt === "none" ? "this model (not learning)" : `learning (${adapt})`) : "";
+    this.learning.title.hidden = !compare;
+    this.root.dataset.tool = this.model.get("tool");
+    this.parts.forEach((part) => part.update());
+    this.redraw();
+  }
+
+  showProgress() {
+    const [step, steps] = this.model.get("progress");
+    this.bar.hidden = steps === undefined;
+    if (steps !== undefined) {
+      this.bar.firstElementChild.style.width = `${(100 * (step + 1)) / (steps + 1)}%`;
+      setAttributes(this.bar, { "aria-valuemin": 0, "aria-valuemax": steps, "aria-valuenow": step });
+    }
+  }
+
+  say({ text = "", kind = "" }) {
+    this.status.textContent = text;
+    this.status.dataset.kind = kind;
+    this.status.title = text;
+  }
+
+  toggleHelp(open = this.help.hidden) {
+    this.help.hidden = !open;
+    if (open) this.help.querySelector("button").focus({ preventScroll: true });
+    else this.learning.canvas.focus({ preventScroll: true });
+  }
+}
+
+function render({ model, el }) {
+  const root = make("div", { class: "ilsegkit" });
+  el.append(root);
+  const ui = new Interface(model, root);
+  return () => ui.close();
+}
+
+export default { render };

@@ -1,0 +1,182 @@
+"""The record of an object: its clicks, and what came of each; as JSON, so that it can be looked at, kept and replayed.
+
+Masks are written as COCO does, as run lengths (pycocotools).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from .clicks import Click, parse_clicks
+from .errors import ClickError, DataError
+
+__all__ = ["ObjectRecord", "Stage", "decode_mask", "encode_mask", "read_clicks", "shrunk"]
+
+Runs = Mapping[str, Any]  # {"size": [height, width], "counts": str}
+
+#: Longest side of the masks kept for each click: enough for a picture, and a few hundred bytes each.
+STAGE_SIDE = 512
+
+
+def encode_mask(mask: np.ndarray) -> dict[str, Any]:
+    """A mask as COCO's run lengths, fit for JSON.
+
+    Examples
+    --------
+    >>> runs = encode_mask(np.eye(3, dtype=bool))
+    >>> runs["size"], decode_mask(runs).sum()
+    ([3, 3], np.int64(3))
+    """
+    runs = coco.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": [int(side) for side in runs["size"]], "counts": runs["counts"].decode("ascii")}
+
+
+def decode_mask(runs: Runs) -> np.ndarray:
+    """The mask, bool, (height, width).
+
+    Raises
+    ------
+    DataError
+        If these are no run lengths.
+    """
+    try:
+        return coco.decode({"size": runs["size"], "counts": runs["counts"]}).astype(bool)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"these are no run lengths of a mask ({error!r:.100}); was the record edited by hand?") from error
+
+
+def shrunk(mask: np.ndarray, longest: int) -> np.ndarray:
+    """The mask by nearest neighbour, its longest side at most so many pixels."""
+    height, width = mask.shape
+    scale = min(1.0, longest / max(height, width))
+    if scale == 1:
+        return mask
+    rows, columns = (
+        ((np.arange(max(1, round(n * scale))) + 0.5) * n / max(1, round(n * scale))).astype(int) for n in (height, width)
+    )
+    return mask[rows[:, None], columns]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The mask after a click.
+
+    Attributes
+    ----------
+    mask : run lengths
+        At most `STAGE_SIDE` pixels wide or high.
+    seconds : float
+        From the click's turn to the mask.
+    changed : float
+        Share of the image that changed sides, in 0-1.
+    iou : float or None
+        With the truth, where it is known.
+    """
+
+    mask: Runs
+    seconds: float
+    changed: float
+    iou: float | None = None
+
+
+@dataclass(frozen=True)
+class ObjectRecord:
+    """An object, finished or at hand.
+
+    Attributes
+    ----------
+    clicks : tuple of Click
+    stages : tuple of (Stage or None)
+        One for each click; None for a click that was answered together with the next.
+    class_name : str
+    adapt : str
+        The adaptation when it was finished: "none", "IA", "SA" or "IA+SA".
+    threshold : float
+        Probability from which a pixel belonged to the object.
+    seeds : int
+        How many of the clicks, from the first, were not made by a person but stand for the mask that was started from.
+    number : int
+        Among all finished objects, in the order they were finished, from 1; 0 for the object at hand.
+    start, mask : run lengths or None
+        The mask that was started from, and the mask in the end, at the size of the image.
+
+    Examples
+    --------
+    >>> record = ObjectRecord((Click(3, 4),), class_name="cat")
+    >>> ObjectRecord.from_json(record.to_json()) == record
+    True
+    """
+
+    clicks: tuple[Click, ...] = ()
+    stages: tuple[Stage | None, ...] = ()
+    class_name: str = "object"
+    adapt: str = "none"
+    threshold: float = 0.5
+    seeds: int = 0
+    number: int = 0
+    start: Runs | None = field(default=None, repr=False)
+    mask: Runs | None = field(default=None, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As dicts, lists and numbers; clicks are ``[x, y, label]``."""
+        clicks = [[c.x, c.y, int(c.positive)] for c in self.clicks]
+        return asdict(self) | {"clicks": clicks, "stages": [None if s is None else asdict(s) for s in self.stages]}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> ObjectRecord:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        DataError
+            If something is missing or of another kind.
+        """
+        try:
+            clicks = tuple(Click(float(x), float(y), bool(label)) for x, y, label in content["clicks"])
+            stages = tuple(None if stage is None else Stage(**stage) for stage in content["stages"])
+            return cls(**{**content, "clicks": clicks, "stages": stages})
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"this is no record of clicks ({error!r:.200}); give a file that the widget has written") from error
+
+    @property
+    def ious(self) -> list[float]:
+        """IoU after each click, empty if the truth is not known; a click answered with the next has that of the one before."""
+        if all(stage is None or stage.iou is None for stage in self.stages):
+            return []
+        values: list[float] = []
+        for stage in self.stages:
+            last = values[-1] if values else 0.0
+            values.append(last if stage is None or stage.iou is None else stage.iou)
+        return values
+
+
+def read_clicks(clicks: str | PathLike[str]) -> list[Click]:
+    """Clicks from text like ``"120,80,1 30,40,0"``, or from a file of records; of several objects the last.
+
+    Raises
+    ------
+    ClickError, DataError
+        If it is neither.
+    """
+    path = Path(clicks)
+    if path.suffix.lower() != ".json":
+        return parse_clicks(str(clicks))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        records = [*content["objects"], *([content["open"]] if content.get("open") else [])]
+        points = ObjectRecord.from_json(records[-1]).clicks
+    except FileNotFoundError:
+        raise ClickError(f"there is no file {str(path)!r}; check the path, or write clicks like '120,80,1 30,40,0'") from None
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise DataError(f"{str(path)!r} is no record of clicks; give a file that the widget has written") from error
+    if not points:
+        raise ClickError(f"the last object of {str(path)!r} has no clicks")
+    return list(points)

@@ -1,0 +1,128 @@
+"""Do again what a person did: the clicks of a folder of annotations, in their order, with a model of today."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from .album import Album
+from .annotator import Annotator
+from .clicks import Click
+from .errors import DataError
+from .metrics import iou
+from .model import load_model
+from .project import Project
+from .records import ObjectRecord, decode_mask
+from .session import Session
+
+__all__ = ["Replayed", "command", "replay"]
+
+
+class Replayed(NamedTuple):
+    """An object that was done again.
+
+    Attributes
+    ----------
+    name : str
+        Of its image.
+    number : int
+        In the order the objects were finished, from 1.
+    clicks : int
+    iou : float
+        Of the mask with the one that was saved.
+    """
+
+    name: str
+    number: int
+    clicks: int
+    iou: float
+
+
+def replay(
+    folder: str | PathLike[str],
+    out: str | PathLike[str],
+    session: Any,
+    images: str | PathLike[str] | None = None,
+    adapt: str | None = None,
+) -> list[Replayed]:
+    """Make every click of a folder of annotations again; what comes of it goes to another folder of the same form.
+
+    Parameters
+    ----------
+    folder, out : path
+        The second must not hold annotations yet.
+    session : Session
+    images : path, optional
+        Folder with the images; where they were if left out.
+    adapt : str, optional
+        none, IA, SA or IA+SA; as it was for each object if left out.
+
+    Returns
+    -------
+    list of Replayed
+
+    Raises
+    ------
+    DataError
+        If there are no annotations, or an image is not found.
+    """
+    folder, out = Path(folder), Path(out)
+    if not (folder / "project.json").is_file():
+        raise DataError(f"there are no annotations in {str(folder)!r}; give the folder that the widget has saved to")
+    if (out / "project.json").exists():
+        raise DataError(f"there are annotations in {str(out)!r} already; name a new folder")
+    done = Project(folder)
+    order = done.order()
+    paths = {name: done.image_path(name) for name, _ in order}
+    if images is not None:
+        paths = {name: Path(images) / (path.name if path is not None else name) for name, path in paths.items()}
+    for name, path in paths.items():
+        if path is None or not path.is_file():
+            where = "was not a file when it was annotated" if path is None else f"is not at {str(path)!r}"
+            raise DataError(f"the image {name!r} {where}; name the folder that holds it with --images")
+    if not order:
+        raise DataError(f"no object is finished in {str(folder)!r}, so there is nothing to do again")
+    album = Album(paths)
+    annotator = Annotator(session, album, Project(out, album, done.classes), done.classes)
+    results = []
+    for name, record in order:
+        session.adapt = record.adapt if adapt is None else adapt
+        annotator.open(name)
+        _make_clicks(annotator, record)
+        mask, saved = annotator.mask, decode_mask(record.mask or {})
+        results.append(Replayed(name, record.number, len(record.clicks), round(iou(mask, saved), 5)))
+        annotator.finish()
+    return results
+
+
+def _make_clicks(annotator: Annotator, record: ObjectRecord) -> None:
+    clicks, stages = record.clicks, record.stages
+    annotator.class_name = record.class_name
+    if record.start is not None and record.seeds:
+        annotator.start_from(decode_mask(record.start))
+        clicks, stages = clicks[record.seeds :], stages[record.seeds :]
+    together: list[Click] = []
+    for count, (click, stage) in enumerate(zip(clicks, stages, strict=True), 1):
+        together.append(click)
+        if stage is not None or count == len(clicks):  # those that were answered together are so again
+            annotator.click(together)
+            together = []
+    annotator.set_threshold(record.threshold)
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="A folder of annotations, as the widget saves them.")],
+    out: Annotated[Path, typer.Option(help="Folder for what comes of it, in the same form.")],
+    images: Annotated[Path | None, typer.Option(help="Folder with the images; where they were if left out.")] = None,
+    adapt: Annotated[str | None, typer.Option(help="none, IA, SA or IA+SA; as it was if left out.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights file; the bundled one if left out.")] = None,
+    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is if left out.")] = None,
+) -> None:
+    """Make every click of a folder of annotations again, and compare the masks."""
+    results = replay(folder, out, Session(load_model(weights, device), "none"), images, adapt)
+    for result in results:
+        typer.echo(f"{result.number}: {result.name}, {result.clicks} clicks, IoU {result.iou:.3f} with the saved mask")
+    typer.echo(f"{out}: {len(results)} objects, mean IoU {sum(r.iou for r in results) / len(results):.3f}")

@@ -1,0 +1,171 @@
+"""What an experiment found: the paper's rows beside ours, the data behind them, and the paper's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from .evaluation import Results
+from .metrics import clicks_to_reach
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Report", "Used"]
+
+
+class Used(NamedTuple):
+    """A sequence that was run through."""
+
+    name: str
+    synthetic: bool
+    skipped: int  # objects whose files are damaged
+    results: Mapping[str, Results]  # by method
+
+    @property
+    def heading(self) -> str:
+        """With the IoU aimed at and the number of objects, as in ``"horses@85 (20)"``."""
+        first = next(iter(self.results.values()))
+        return f"{self.name}@{first.target_iou * 100:.0f} ({len(first)})"
+
+
+class Report:
+    """Tables and figures of an experiment; a notebook shows the tables, the paper's on the left and ours on the right.
+
+    Parameters
+    ----------
+    title, source : str
+        Of the experiment, and where in the paper it stands.
+    published : mapping of row to mapping of column to float
+        The paper's clicks.
+    used : sequence of Used
+
+    Examples
+    --------
+    >>> results = {"initial": Results([{"iou": [0.5, 0.9]}], 0.85, 20), "SA": Results([{"iou": [0.9]}], 0.85, 20)}
+    >>> report = Report("Domain change", "Table 3", {"initial": {"A@85": 4.0}}, [Used("B", False, 0, results)])
+    >>> report.clicks()
+             B@85 (1)
+    initial       2.0
+    SA            1.0
+    """
+
+    def __init__(self, title: str, source: str, published: Mapping[str, Mapping[str, float]], used: Sequence[Used]) -> None:
+        self.title, self.source, self.used = title, source, list(used)
+        self._published = published
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the images were made by a program: then the numbers say nothing about real images."""
+        return any(part.synthetic for part in self.used)
+
+    def clicks(self) -> pd.DataFrame:
+        """Our clicks@q: a row for each method, a column for each sequence."""
+        return pd.DataFrame({part.heading: {m: r.clicks_at() for m, r in part.results.items()} for part in self.used})
+
+    def published(self) -> pd.DataFrame:
+        """The paper's clicks@q."""
+        return pd.DataFrame.from_dict(self._published, orient="index")
+
+    def iou(self, clicks: int) -> pd.DataFrame:
+        """Our IoU@k, in the form of `clicks`."""
+        return pd.DataFrame({part.heading: {m: r.iou_at(clicks) for m, r in part.results.items()} for part in self.used})
+
+    def savings(self, confidence: float = 0.95) -> pd.DataFrame:
+        """Clicks saved against the initial model, per object, with a bootstrap interval over the same objects.
+
+        An interval that holds 0 means: with so few objects it could be chance.
+        """
+        rows = []
+        for part in self.used:
+            first = part.results["initial"]
+            counts = {m: np.array([clicks_to_reach(r["iou"], first.target_iou, first.max_clicks) for r in result.records])
+                      for m, result in part.results.items()}  # fmt: skip
+            for method in list(counts)[1:]:
+                saved = counts["initial"] - counts[method]
+                low = high = float(saved.mean())
+                if len(saved) > 1 and saved.any():
+                    interval = stats.bootstrap(
+                        (saved,), np.mean, confidence_level=confidence, method="percentile", rng=np.random.default_rng(0)
+                    ).confidence_interval
+                    low, high = float(interval.low), float(interval.high)
+                rows.append({"sequence": part.heading, "method": method, "saved": saved.mean(), "from": low, "to": high})
+        return pd.DataFrame(rows).set_index(["sequence", "method"]).round(2)
+
+    def data(self) -> pd.DataFrame:
+        """What was run through: sequence, kind of images, objects, and how many had damaged files."""
+        rows = [
+            {
+                "sequence": part.name,
+                "images": "synthetic" if part.synthetic else "real",
+                "objects": len(next(iter(part.results.values()))),
+                "left out": part.skipped,
+                "most clicks": next(iter(part.results.values())).max_clicks,
+            }
+            for part in self.used
+        ]
+        return pd.DataFrame(rows).set_index("sequence")
+
+    def figure(self, clicks: int = 4, window: int = 10) -> Figure:
+        """Above, IoU@k against clicks; below, IoU@4 against the objects processed; a column for each sequence."""
+        import matplotlib.pyplot as plt
+
+        from .plots import iou_curves, learning_curves
+
+        count = len(self.used)
+        figure, axes = plt.subplots(2, count, figsize=(4.2 * count + 0.6, 6), squeeze=False, layout="constrained")
+        for part, (above, below) in zip(self.used, axes.T, strict=True):
+            iou_curves(part.results, above, part.heading + (", synthetic" if part.synthetic else ""))
+            learning_curves(part.results, below, clicks, window)
+        return figure
+
+    def save(self, folder: str | PathLike[str], name: str) -> None:
+        """Write ``name.csv`` and ``name.png``."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.clicks().to_csv(Path(folder) / f"{name}.csv", lineterminator="\n")
+        figure = self.figure()
+        figure.savefig(Path(folder) / f"{name}.png", dpi=120)
+
+    def _captions(self) -> tuple[str, str]:
+        ours = (
+            "Ours: SYNTHETIC scenes, not to be compared with real images"
+            if self.synthetic
+            else "Ours: real images, small sample"
+        )
+        return f"Paper, {self.source}: clicks@q", f"{ours}: clicks@q (number of objects)"
+
+    def __str__(self) -> str:
+        paper, ours = self._captions()
+        tables = {paper: _with_change(self.published()), ours: _with_change(self.clicks()), "Data": self.data()}
+        return "\n\n".join([self.title, *(f"{caption}\n{table.to_string(na_rep='')}" for caption, table in tables.items())])
+
+    def _repr_html_(self) -> str:
+        tables = [
+            _with_change(table)
+            .to_html(na_rep="", border=0)
+            .replace(">\n  <thead>", f"><caption>{caption}</caption>\n  <thead>", 1)
+            for table, caption in zip((self.published(), self.clicks()), self._captions(), strict=True)
+        ]
+        boxes = "".join(f"<div>{table}</div>" for table in tables)
+        return f'<div style="display: flex; flex-wrap: wrap; gap: 2em">{boxes}</div>{self.data().to_html(border=0)}'
+
+    __repr__ = __str__
+
+
+def _with_change(clicks: pd.DataFrame) -> pd.DataFrame:
+    """Clicks as text, with the change against the initial model."""
+    shown = clicks.map(lambda value: "" if pd.isna(value) else f"{value:.1f}").astype(object)
+    if "initial" in clicks.index:
+        for row in clicks.index:
+            for column in clicks.columns:
+                start, value = clicks.loc["initial", column], clicks.loc[row, column]
+                after = list(clicks.index).index(row) > list(clicks.index).index("initial")
+                if after and not pd.isna(value) and not pd.isna(start):
+                    shown.loc[row, column] += f" ({value / start - 1:+.0%})"
+    return shown

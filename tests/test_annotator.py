@@ -1,0 +1,303 @@
+"""What each action does to the object at hand; the session is quick and its masks are known."""
+
+import numpy as np
+import pytest
+from fake_session import FakeSession
+
+from ilsegkit.album import Album
+from ilsegkit.annotator import Annotator, clicks_needed
+from ilsegkit.clicks import Click
+from ilsegkit.data import Sample
+from ilsegkit.errors import ClickError, DataError, ImageError
+from ilsegkit.records import ObjectRecord, Stage, decode_mask
+from ilsegkit.session import Session
+
+PHOTO = np.full((100, 200, 3), 128, np.uint8)
+A, B, C = Click(30, 50), Click(90, 50), Click(150, 50)
+
+
+def square(*clicks, reach=10):
+    mask = np.zeros((100, 200), bool)
+    for x, y, positive in clicks:
+        mask[y - reach : y + reach + 1, x - reach : x + reach + 1] = positive
+    return mask
+
+
+@pytest.fixture
+def session():
+    return FakeSession()
+
+
+@pytest.fixture
+def annotator(session):
+    annotator = Annotator(session, Album({"one": PHOTO, "two": PHOTO[:80]}), classes=["cat", "dog"])
+    annotator.open("one")
+    return annotator
+
+
+def test_clicks_make_the_mask_and_leave_a_record(annotator):
+    annotator.click([A])
+    said = annotator.click([B, C])  # answered together
+    assert said.startswith("3 clicks · ")
+    np.testing.assert_array_equal(annotator.mask, square(A, B, C))
+    np.testing.assert_array_equal(annotator.before, square(A))
+    record = annotator.record()
+    assert record.clicks == (A, B, C)
+    assert [stage is None for stage in record.stages] == [False, True, False]
+    np.testing.assert_array_equal(decode_mask(record.stages[0].mask), square(A))
+    assert record.stages[2].changed == pytest.approx(2 * 21**2 / 20000, abs=1e-6)
+    assert record.stages[0].iou is None
+    assert (record.class_name, record.adapt, record.threshold) == ("cat", "IA+SA", 0.5)
+
+
+def test_the_quick_answer_comes_before_the_model_has_learned(annotator, session):
+    seen = []
+    annotator.click([A], on_prediction=lambda mask: seen.append((mask.copy(), len(session.steps_done))))
+    [(mask, runs)] = seen
+    np.testing.assert_array_equal(mask, square(A))
+    assert runs == 0
+
+
+def test_undo_and_redo_find_the_record_again(annotator):
+    annotator.click([A])
+    annotator.click([B])
+    whole = annotator.record()
+    annotator.undo()
+    np.testing.assert_array_equal(annotator.mask, square(A))
+    np.testing.assert_array_equal(annotator.before, square(A, B))
+    assert len(annotator.record().stages) == 1
+    annotator.redo()
+    assert annotator.record() == whole
+    assert "no click to redo" in annotator.redo()
+    annotator.undo()
+    annotator.undo()
+    assert "no click to undo" in annotator.undo()
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_single_click_is_deleted_and_brought_back(annotator, index):
+    for click in (A, B, C):
+        annotator.click([click])
+    before = annotator.record()
+    rest = [click for number, click in enumerate((A, B, C)) if number != index]
+    annotator.delete(index)
+    assert annotator.clicks == tuple(rest)
+    np.testing.assert_array_equal(annotator.mask, square(*rest))
+    annotator.click([Click(30, 20)])  # and something after it
+    annotator.undo()
+    assert annotator.clicks == tuple(rest)
+    assert annotator.undo().startswith("Brought back")
+    assert annotator.record() == before
+    annotator.undo()
+    assert annotator.clicks == (A, B)
+
+
+def test_the_last_click_of_all_can_be_deleted(annotator):
+    annotator.click([A])
+    annotator.delete(0)
+    assert not annotator.mask.any()
+    annotator.undo()
+    assert annotator.clicks == (A,)
+    with pytest.raises(ClickError, match="no click number 2"):
+        annotator.delete(1)
+
+
+def test_a_deletion_that_fails_changes_nothing(annotator, session, monkeypatch):
+    annotator.click([A])
+    annotator.click([B])
+    before = annotator.record()
+    click, failures = session.click, [MemoryError("full")]
+
+    def fails_once(*arguments, **options):
+        if failures:
+            raise failures.pop()
+        return click(*arguments, **options)
+
+    monkeypatch.setattr(session, "click", fails_once)
+    with pytest.raises(MemoryError):
+        annotator.delete(0)
+    assert annotator.record() == before
+    np.testing.assert_array_equal(annotator.mask, square(A, B))
+
+
+def test_reset_can_be_undone(annotator):
+    annotator.click([A])
+    annotator.click([B])
+    before = annotator.record()
+    annotator.reset()
+    assert not annotator.clicks
+    assert not annotator.mask.any()
+    annotator.undo()
+    assert annotator.record() == before
+    annotator.reset()
+    assert "nothing to reset" in annotator.reset()
+
+
+def test_finishing(annotator, session):
+    assert "nothing to finish" in annotator.finish()
+    annotator.click([A])
+    annotator.set_class("dog")
+    said = annotator.finish()
+    assert "Object 1 of 'one' is finished and kept" in said
+    [mask] = annotator.masks("one")
+    np.testing.assert_array_equal(mask, square(A))
+    assert annotator.finished["one"][0].class_name == "dog"
+    assert session.finished == [(A,)]
+    annotator.click([B])
+    annotator.open("two")  # the object at hand is kept
+    assert [len(annotator.finished[name]) for name in ("one", "two")] == [2, 0]
+    assert [(name, record.number) for name, record in annotator.order] == [("one", 1), ("one", 2)]
+    assert annotator.mask.shape == (80, 200)
+
+
+def test_what_somebody_else_did_with_the_session_is_not_kept(session):
+    session.set_image(PHOTO[:30])
+    session.click(3, 3)
+    annotator = Annotator(session, Album(PHOTO))
+    annotator.open("image 1")
+    assert not annotator.clicks
+    assert annotator.finished == {"image 1": []}
+
+
+def test_the_threshold_makes_the_mask_larger_or_smaller(annotator):
+    annotator.click([A])
+    annotator.set_threshold(0.7)
+    np.testing.assert_array_equal(annotator.mask, square(A, reach=5))
+    annotator.set_threshold(0.3)
+    np.testing.assert_array_equal(annotator.mask, square(A))
+    annotator.set_threshold(0.7)
+    annotator.finish()
+    np.testing.assert_array_equal(annotator.masks("one")[0], square(A, reach=5))
+    assert annotator.finished["one"][0].threshold == 0.7
+    with pytest.raises(DataError, match="not between 0 and 1"):
+        annotator.set_threshold(1.0)
+
+
+def test_an_existing_mask_stands_but_for_what_is_corrected(annotator):
+    start = np.zeros((100, 200), bool)
+    start[20:80, 40:110] = True
+    start[22, 50] = False  # a hole no square would make
+    annotator.start_from(start)
+    np.testing.assert_array_equal(annotator.mask, start)
+    seeds = annotator.seeds
+    assert 1 <= seeds <= 5
+    assert not annotator.can_undo
+    annotator.click([C])
+    np.testing.assert_array_equal(annotator.mask, start | square(C))
+    annotator.set_threshold(0.7)
+    np.testing.assert_array_equal(annotator.mask, start | square(C, reach=5))
+    annotator.set_threshold(0.5)
+    annotator.undo()
+    np.testing.assert_array_equal(annotator.mask, start)
+    assert not annotator.can_undo
+    annotator.click([C])
+    annotator.finish()
+    record = annotator.finished["one"][0]
+    assert record.seeds == seeds
+    assert clicks_needed(record, None) == 1
+    np.testing.assert_array_equal(decode_mask(record.start), start)
+    np.testing.assert_array_equal(decode_mask(record.mask), start | square(C))
+
+
+def test_masks_that_cannot_be_started_from(annotator):
+    with pytest.raises(ImageError, match="does not fit"):
+        annotator.start_from(np.ones((80, 200)))
+    with pytest.raises(ImageError, match="empty"):
+        annotator.start_from(np.zeros((100, 200)))
+
+
+def test_a_finished_object_is_opened_again_and_corrected(annotator):
+    annotator.click([A])
+    annotator.finish()
+    annotator.click([B])
+    annotator.finish()
+    annotator.click([C])  # is finished first
+    annotator.reopen(0)
+    assert [record.clicks for record in annotator.finished["one"]] == [(B,), (C,)]
+    assert annotator.clicks == (A,)
+    annotator.click([Click(30, 80)])
+    annotator.finish()
+    assert [record.clicks[0] for record in annotator.finished["one"]] == [B, C, A]
+    assert [record.number for _, record in annotator.order] == [2, 3, 4]
+    annotator.remove(1)
+    assert [record.clicks[0] for record in annotator.finished["one"]] == [B, A]
+    with pytest.raises(DataError, match="no finished object number 3"):
+        annotator.reopen(2)
+    with pytest.raises(DataError, match="no finished object number 0"):
+        annotator.remove(-1)
+
+
+def test_an_object_that_cannot_be_opened_again_stays_finished(annotator, session):
+    annotator.click([A])
+    annotator.finish()
+    session.fail_with = MemoryError()
+    with pytest.raises(MemoryError):
+        annotator.reopen(0)
+    session.fail_with = None
+    assert len(annotator.finished["one"]) == 1
+    assert not annotator.clicks
+    annotator.click([B])
+    assert annotator.clicks == (B,)
+
+
+def test_with_the_truth_each_click_has_its_iou(session):
+    sample = Sample(PHOTO, square(A, B), "two squares", class_name="square")
+    annotator = Annotator(session, Album([sample]))
+    annotator.open("two squares")
+    assert annotator.class_name == "square"
+    annotator.click([A])
+    assert "IoU 0.500" in annotator.summary()
+    annotator.click([B])
+    record = annotator.record()
+    assert record.ious == [0.5, 1.0]
+    assert (clicks_needed(record, 0.5), clicks_needed(record, 0.9), clicks_needed(record, None)) == (1, 2, 2)
+
+
+def test_a_mode_with_settings_of_its_own_comes_back_by_its_name():
+    class Keeps(FakeSession):
+        set_to = ()
+
+        def __setattr__(self, name, value):
+            if name == "adapt":
+                self.set_to += (value,)
+            super().__setattr__(name, value)
+
+    session = Keeps()
+    session.adaptation = settings = object()
+    annotator = Annotator(session, Album(PHOTO))
+    annotator.adapt("none")
+    annotator.adapt("IA+SA")
+    assert session.set_to[-2:] == ("none", settings)
+
+
+@pytest.mark.parametrize("adapt", ["none", "IA", "IA+SA"])
+def test_with_a_real_session(tiny_model, adapt):
+    session = Session(tiny_model, adapt)
+    annotator = Annotator(session, Album(PHOTO))
+    annotator.open("image 1")
+    early = []
+    annotator.click([A], on_prediction=early.append)
+    assert [mask.shape for mask in early] == ([(100, 200)] if "IA" in adapt else [])
+    annotator.click([B, C._replace(positive=False)])
+    mask = annotator.mask
+    annotator.undo()
+    assert annotator.clicks == (A, B)
+    annotator.undo()
+    annotator.redo()
+    annotator.redo()
+    np.testing.assert_array_equal(annotator.mask, mask)
+    annotator.delete(1)
+    annotator.undo()
+    np.testing.assert_array_equal(annotator.mask, mask)  # even if learning anew comes to something else
+    annotator.set_threshold(0.6)
+    annotator.finish()
+    annotator.reopen(0)
+    assert annotator.threshold == 0.6
+    assert session.objects == 1
+
+
+def test_clicks_needed_counts_what_a_person_did():
+    stages = tuple(Stage({}, 0, 0, iou=value) for value in (0.2, 0.8, 0.9))
+    record = ObjectRecord((A, B, C), stages, seeds=1)
+    assert clicks_needed(record, 0.8) == 1
+    assert clicks_needed(record, 0.99) == 2

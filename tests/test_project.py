@@ -1,0 +1,248 @@
+"""A folder of annotations: what is in it, and going on from it."""
+
+import json
+
+import numpy as np
+import pytest
+from fake_session import FakeSession
+from PIL import Image
+from pycocotools.coco import COCO
+from typer.testing import CliRunner
+
+from ilsegkit import load_model
+from ilsegkit.album import Album
+from ilsegkit.annotator import Annotator
+from ilsegkit.cli import app
+from ilsegkit.clicks import Click
+from ilsegkit.errors import DataError, WeightsError
+from ilsegkit.model import save_model
+from ilsegkit.project import Project
+from ilsegkit.replay import replay
+from ilsegkit.session import Session
+
+PHOTO = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+A, B, C = Click(15, 20), Click(40, 20), Click(30, 35)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(PHOTO).save(folder / "a cat.png")
+    Image.fromarray(PHOTO[:40]).save(folder / "b.png")
+    return folder
+
+
+def work(photos, folder, session=None, classes=("cat", "dog")):
+    album = Album(photos)
+    project = Project(folder, album, classes)
+    annotator = Annotator(session or FakeSession(), album, project, project.classes)
+    annotator.open(annotator.name)
+    return annotator
+
+
+def test_what_is_in_the_folder(photos, tmp_path):
+    folder = tmp_path / "done"
+    annotator = work(photos, folder)
+    for click, kind in ((A, "cat"), (B, "dog")):
+        annotator.click([click])
+        annotator.set_class(kind)
+        annotator.finish()
+    annotator.open("b.png")
+    annotator.click([C])
+    annotator.finish()
+
+    masks = annotator.masks("a cat.png")
+    for number, mask in enumerate(masks, 1):
+        with Image.open(folder / "masks" / f"a_cat_{number}.png") as file:
+            saved = np.asarray(file)
+        assert set(np.unique(saved)) == {0, 255}
+        np.testing.assert_array_equal(saved > 0, mask)
+    with Image.open(folder / "ids" / "a_cat.png") as file:
+        ids, palette = np.asarray(file), file.getpalette()
+    assert (ids[20, 15], ids[20, 40], ids[0, 0]) == (1, 2, 0)
+    assert palette[3:6] not in (palette[:3], palette[6:9])
+    coco = COCO(folder / "coco.json")
+    assert [coco.cats[i]["name"] for i in sorted(coco.cats)] == ["cat", "dog"]
+    assert [(image["file_name"], image["width"], image["height"]) for image in coco.imgs.values()] == [
+        ("a cat.png", 64, 48),
+        ("b.png", 64, 40),
+    ]
+    first, second, third = (coco.anns[i] for i in (1, 2, 3))
+    np.testing.assert_array_equal(coco.annToMask(first).astype(bool), masks[0])
+    assert first["area"] == masks[0].sum()
+    assert first["bbox"] == [5.0, 10.0, 21.0, 21.0]
+    assert (second["category_id"], third["image_id"]) == (2, 2)
+    assert not list(folder.rglob(".*"))  # no half files
+
+
+def test_going_on_in_the_middle_of_an_object(photos, tmp_path):
+    first = work(photos, tmp_path / "done")
+    first.click([A])
+    first.finish()
+    first.open("b.png")
+    first.click([B])
+    first.click([C])
+    first.undo()
+    first.set_threshold(0.7)
+    before = first.record()
+    # The kernel is restarted: nothing of it is left but the folder.
+    second = work(photos, tmp_path / "done")
+    assert second.name == "b.png"
+    assert second.clicks == (B,)
+    assert second.record() == before
+    assert second.session.objects == 1  # what the model had learned
+    assert [len(second.finished[name]) for name in ("a cat.png", "b.png")] == [1, 0]
+    second.click([C])
+    second.finish()
+    assert [record.number for _, record in second.order] == [1, 2]
+    assert work(photos, tmp_path / "done").clicks == ()
+
+
+def test_the_mask_stands_even_if_the_model_answers_otherwise_now(photos, tmp_path):
+    first = work(photos, tmp_path / "done")
+    first.click([A])
+    second = work(photos, tmp_path / "done", FakeSession(reach=3))
+    np.testing.assert_array_equal(second.mask, first.mask)
+    second.click([B])
+    assert second.mask.sum() == first.mask.sum() + 7**2
+
+
+def test_removed_objects_leave_no_files(photos, tmp_path):
+    annotator = work(photos, tmp_path / "done")
+    for click in (A, B, C):
+        annotator.click([click])
+        annotator.finish()
+    annotator.remove(0)
+    masks = sorted(path.name for path in (tmp_path / "done" / "masks").iterdir())
+    assert masks == ["a_cat_1.png", "a_cat_2.png"]
+    assert len(json.loads((tmp_path / "done" / "coco.json").read_text())["annotations"]) == 2
+    assert [len(r) for r in work(photos, tmp_path / "done").finished.values()] == [2, 0]
+
+
+def test_names_that_no_file_could_have(tmp_path):
+    album = Album({"a/b": PHOTO, "A:b": PHOTO, "..": PHOTO, "日本": PHOTO})
+    project = Project(tmp_path / "done", album)
+    for name in album:
+        project.save(name, (48, 64), [], None)
+    stems = sorted(path.stem for path in (tmp_path / "done" / "clicks").iterdir())
+    assert stems == sorted(["a_b", "A_b-2", "image", "日本"])
+
+
+def test_more_objects_than_a_palette_has(tmp_path):
+    annotator = Annotator(FakeSession(reach=1), album := Album({"a": PHOTO}), Project(tmp_path, album))
+    annotator.open("a")
+    annotator.click([A])
+    record = annotator.record()
+    Project(tmp_path, album).save("a", (48, 64), [record] * 300, None, masks=True)
+    with Image.open(tmp_path / "ids" / "a.png") as file:
+        assert np.asarray(file).max() == 300
+
+
+@pytest.mark.parametrize("damage", ["project.json", "clicks/a_cat.json", "learned.pt"])
+def test_a_damaged_file_is_named_and_left_alone(photos, tmp_path, damage):
+    annotator = work(photos, tmp_path / "done")
+    annotator.click([A])
+    annotator.finish()
+    (tmp_path / "done" / damage).write_text('{"objects": 3}')
+    with pytest.raises(DataError, match="cannot be read as annotations") as error:
+        work(photos, tmp_path / "done")
+    assert damage.split("/")[-1] in str(error.value)
+    assert (tmp_path / "done" / damage).read_text() == '{"objects": 3}'
+
+
+def test_other_images_and_other_models_are_refused(photos, tmp_path):
+    annotator = work(photos, tmp_path / "done")
+    annotator.click([A])
+    annotator.finish()
+    Image.fromarray(PHOTO[:30]).save(photos / "a cat.png")
+    with pytest.raises(DataError, match=r"64 x 48 when it was annotated .* 64 x 30 now"):
+        work(photos, tmp_path / "done")
+
+    class Other(FakeSession):
+        def load_state_dict(self, state):
+            raise KeyError("encoder")
+
+    with pytest.raises(WeightsError, match="another model"):
+        work(photos, tmp_path / "done", Other())
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="is a file"):
+        Project(tmp_path / "file", Album(PHOTO))
+
+
+def test_when_nothing_can_be_written_nothing_is_lost(photos, tmp_path, monkeypatch):
+    annotator = work(photos, tmp_path / "done")
+    annotator.click([A])
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(DataError, match=r"cannot be saved .*No space left"):
+            annotator.finish()
+    assert len(annotator.finished["a cat.png"]) == 1
+    annotator.click([B])
+    annotator.finish()
+    assert [len(r) for r in work(photos, tmp_path / "done").finished.values()] == [2, 0]
+    assert not list((tmp_path / "done").rglob(".*"))
+
+
+def test_what_the_model_learned_goes_on(tiny_model, photos, tmp_path):
+    first = work(photos, tmp_path / "done", Session(tiny_model, "SA"))
+    first.click([A])
+    first.finish()
+    second = Session(tiny_model, "SA")
+    work(photos, tmp_path / "done", second)
+    learned = load_model(tmp_path / "done" / "model.safetensors", "cpu")
+    moved = 0
+    for (name, now), before, file in zip(
+        second.model.named_parameters(), tiny_model.parameters(), learned.parameters(), strict=True
+    ):
+        np.testing.assert_array_equal(now.detach().numpy(), file.detach().numpy(), name)
+        moved += int((now != before).sum())
+    assert moved > 1000
+
+
+def test_replay_gives_the_same_masks(tiny_model, photos, tmp_path):
+    annotator = work(photos, tmp_path / "done", Session(tiny_model, "IA+SA"))
+    annotator.click([A])
+    annotator.click([B, C._replace(positive=False)])
+    annotator.finish()
+    annotator.adapt("none")
+    annotator.open("b.png")
+    start = np.zeros((40, 64), bool)
+    start[10:30, 10:30] = True
+    annotator.start_from(start)
+    annotator.click([C])
+    annotator.finish()
+    results = replay(tmp_path / "done", tmp_path / "again", Session(tiny_model, "none"))
+    assert [(r.name, r.number, r.clicks >= 2) for r in results] == [("a cat.png", 1, True), ("b.png", 2, True)]
+    assert [r.iou for r in results] == [1.0, 1.0]
+    before, after = (Project(tmp_path / name).order() for name in ("done", "again"))
+    assert [r.clicks for _, r in before] == [r.clicks for _, r in after]
+    assert (tmp_path / "again" / "coco.json").is_file()
+    with pytest.raises(DataError, match="already"):
+        replay(tmp_path / "done", tmp_path / "again", Session(tiny_model))
+    with pytest.raises(DataError, match="no annotations"):
+        replay(photos, tmp_path / "x", Session(tiny_model))
+
+
+def test_the_commands_that_read_records(tiny_model, photos, tmp_path):
+    annotator = work(photos, tmp_path / "done", Session(tiny_model, "none"))
+    annotator.click([A])
+    annotator.click([B])
+    annotator.finish()
+    save_model(weights := tmp_path / "tiny.safetensors", tiny_model)
+    run = CliRunner().invoke
+    common = ["--weights", str(weights), "--device", "cpu"]
+    record = tmp_path / "done" / "clicks" / "a_cat.json"
+    arguments = [str(photos / "a cat.png"), "--clicks", str(record), "--out", str(tmp_path / "mask.png"), "--adapt", "none"]
+    result = run(app, ["segment", *arguments, *common])
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "mask.png") as file:
+        np.testing.assert_array_equal(np.asarray(file) > 0, annotator.masks("a cat.png")[0])
+    moved = tmp_path / "moved"
+    photos.rename(moved)
+    result = run(app, ["replay", str(tmp_path / "done"), "--out", str(tmp_path / "again"), *common])
+    assert result.exit_code == 1
+    assert "--images" in result.output
+    result = run(app, ["replay", str(tmp_path / "done"), "--out", str(tmp_path / "again"), "--images", str(moved), *common])
+    assert result.exit_code == 0, result.output
+    assert "1: a cat.png, 2 clicks, IoU 1.000" in result.output
