@@ -1,4 +1,4 @@
-"""The command line: ``ilsegkit segment | evaluate | train | importance``."""
+"""The command line: ``ilsegkit segment | evaluate | train | importance | data``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from .data.commands import app as data_app
 from .errors import IlsegkitError
 
 __all__ = ["app"]
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(data_app, name="data")
 
 Weights = Annotated[Path | None, typer.Option(help="Weights file; the bundled one if left out.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is if left out.")]
@@ -113,8 +115,9 @@ def train(
     first_stage: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the iterations with sampled clicks.")] = 0.35,
     rate: float = 1e-3,
     loss: Annotated[str, typer.Option(help="focal, or ce for Eq. 1.")] = "focal",
+    paste: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of objects pasted over other crops.")] = 0.0,
     seed: int = 0,
-    workers: int = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read images, and as many that find clicks.")] = 1,
     device: Device = None,
 ) -> None:
     """Train the initial model in two stages: sampled clicks, then iterative ones."""
@@ -130,7 +133,7 @@ def train(
     model = InteractiveSegmenter(ModelConfig(architecture, encoder) if encoder else preset)
     if start == "imagenet" and not (out / "checkpoint.pt").is_file():
         model.start_from(imagenet_encoder(model))
-    recipe = Recipe(iterations, batch, size, first_stage, rate=rate, loss=loss, seed=seed)
+    recipe = Recipe(iterations, batch, size, first_stage, rate=rate, loss=loss, paste=paste, seed=seed)
     run(model.to(pick_device(device)), [FolderDataset(folder) for folder in data], out, recipe, workers=workers)
     typer.echo(f"{out / 'model.safetensors'}: done; give it an importance with 'ilsegkit importance'")
 

@@ -200,9 +200,7 @@ class Session:
                 logits = self._logits(frame, clicks)
             else:
                 show = None if on_prediction is None else lambda early: on_prediction((frame.at_image_size(early) > 0).numpy())
-                outcome = adapt(
-                    self.model, frame, clicks, None, settings, self._anchor, on_step=on_step, on_prediction=show
-                )
+                outcome = adapt(self.model, frame, clicks, None, settings, self._anchor, on_step=on_step, on_prediction=show)
                 logits, self.notice = outcome.logits, outcome.notice
         except BaseException:  # out of memory, or interrupted by the user: as if the click had not been made
             self._load(self._now.weights or self._sequence)
@@ -256,7 +254,7 @@ class Session:
                 self._optimizer = torch.optim.Adam(self.model.parameters())
             for group in self._optimizer.param_groups:
                 group["lr"] = settings.rate
-            # The whole image is what the first click on the next object will see; with a zoom, a window is what later ones will.
+            # The whole image is what the first click on the next object will see; with a zoom, later ones see a window.
             seen = state.frame or frame
             for view in [frame] if seen is frame else [frame, seen]:
                 prediction = (state.logits > 0).float() if view is seen else frame.at_frame_size(mask)
