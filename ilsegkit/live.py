@@ -98,9 +98,8 @@ class LiveAnnotator(Page):
                     for name in content["names"]:
                         self._errands.ask(Request("thumbnail", name))
                 case "detail":
-                    self._errands.ask(
-                        Request("detail", (content["view"], content["box"], content["density"]), content["photo"])
-                    )
+                    wanted = content["view"], content["box"], content["density"], content["ratio"]
+                    self._errands.ask(Request("detail", wanted, content["photo"]))
         except Exception as error:
             self._report(error)
 
@@ -324,12 +323,12 @@ class LiveAnnotator(Page):
         elif request.action == "still" and request not in self._errands.waiting()[1:]:
             self._still.update(self._still_bytes())
 
-    def _show_detail(self, view: str, box: Sequence[float] | None, density: float) -> None:
+    def _show_detail(self, view: str, box: Sequence[float] | None, density: float, ratio: float) -> None:
         """Show a part of the photo more sharply, in one view; the others may look elsewhere."""
         if box is None:
             self.stage.leave_detail()
             return
-        window = self.stage.part(box, density)
+        window = self.stage.part(box, density, ratio)
         with self._showing:
             self.show(detail={"view": view, "photo": self._name, "box": list(window[:4])})
             data = self.stage.show_detail(window)

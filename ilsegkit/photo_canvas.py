@@ -21,7 +21,6 @@ from .rectangles import Rectangles, filled, outlined
 __all__ = ["Look", "PhotoCanvas", "Window", "drawing"]
 
 MOST = 2560  # pixels of a canvas, longest side
-LINE = 2  # width of a mask's outline
 
 _LOCK = threading.RLock()
 
@@ -59,6 +58,8 @@ class Window(NamedTuple):
         The same in pixels that are told apart; of a large photo fewer than it has.
     factor : int
         How many pixels of the canvas one of them is wide and high.
+    line : int
+        How many pixels of the canvas an outline is wide.
     """
 
     left: int
@@ -68,9 +69,10 @@ class Window(NamedTuple):
     width: int
     height: int
     factor: int
+    line: int = 2
 
     @classmethod
-    def of(cls, size: tuple[int, int], density: float, box: Sequence[float] | None = None) -> Window:
+    def of(cls, size: tuple[int, int], density: float, box: Sequence[float] | None = None, line: int = 2) -> Window:
         """The part that a box covers, or all, with about so many pixels of the canvas for each of the photo.
 
         Parameters
@@ -80,13 +82,14 @@ class Window(NamedTuple):
         density : float
         box : sequence of float, optional
             Left, top, right, bottom; it is grown to whole pixels.
+        line : int, optional
 
         Examples
         --------
         >>> Window.of((30, 40), 4.2, [3.5, -2, 10.2, 12])
-        Window(left=3, top=0, right=11, bottom=12, width=8, height=12, factor=4)
+        Window(left=3, top=0, right=11, bottom=12, width=8, height=12, factor=4, line=2)
         >>> Window.of((3000, 4000), 0.25)
-        Window(left=0, top=0, right=4000, bottom=3000, width=1000, height=750, factor=1)
+        Window(left=0, top=0, right=4000, bottom=3000, width=1000, height=750, factor=1, line=2)
         """
         rows, columns = size
         x0, y0, x1, y1 = (0, 0, columns, rows) if box is None else box
@@ -96,7 +99,7 @@ class Window(NamedTuple):
         density = min(density, MOST / max(across, down))
         shrink = min(1.0, density)
         wide, high = max(1, round(across * shrink)), max(1, round(down * shrink))
-        return cls(left, top, right, bottom, wide, high, max(1, round(density)))
+        return cls(left, top, right, bottom, wide, high, max(1, round(density)), line)
 
     def cut(self, mask: np.ndarray) -> np.ndarray:
         """This part of a mask, (height, width), by nearest neighbour."""
@@ -133,9 +136,8 @@ class _Region(NamedTuple):
 
     @classmethod
     def of(cls, region: np.ndarray, window: Window, dashed: bool = False) -> _Region:
-        factor = window.factor
-        line = outlined(region, factor, LINE, dashed)
-        return cls(filled(region, factor), line, outlined(region, factor, 2 * LINE))
+        factor, line = window.factor, window.line
+        return cls(filled(region, factor), outlined(region, factor, line, dashed), outlined(region, factor, 2 * line))
 
 
 class PhotoCanvas:

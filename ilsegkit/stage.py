@@ -87,9 +87,19 @@ class Stage:
             for canvas in self._all:
                 canvas.show_look(look)
 
-    def part(self, box: Sequence[float], density: float) -> Window:
-        """The part of the photo that a box covers, at so many pixels of the canvas for one of the photo."""
-        return Window.of(self._photo.shape[:2], density, box)
+    def part(self, box: Sequence[float], density: float, ratio: float) -> Window:
+        """The part of the photo that a box covers.
+
+        Parameters
+        ----------
+        box : sequence of float
+            Left, top, right, bottom, in pixels of the photo.
+        density : float
+            Pixels of the screen for each of the photo.
+        ratio : float
+            Pixels of the screen for each that the page speaks of.
+        """
+        return Window.of(self._photo.shape[:2], density, box, line=2 * max(1, round(ratio)))
 
     def show_detail(self, window: Window) -> bytes:
         """Show a part more sharply, over the whole: the masks here, the photo by the file that is given."""

@@ -242,6 +242,11 @@ class Notebook:
         for key in keys:
             self.page.keyboard.press(key)
 
+    def execute(self, code: str, wait: bool = True) -> None:
+        """Let the kernel run something, as another cell would."""
+        run = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code})"
+        self.page.evaluate(f"code => {{ const run = {run}; return {'run.done.then(() => null)' if wait else 'null'} }}", code)
+
     def status(self) -> str:
         return self.root.locator(".ils-status").inner_text()
 

@@ -397,7 +397,7 @@ def test_an_error_of_a_click_by_code_is_raised_by_wait(segmenter):
         {"event": "click", "id": "1", "x": None, "y": 3, "positive": True, "photo": "image 1"},
         {"event": "do", "action": "dance", "photo": "image 1"},
         {"event": "do", "action": "delete", "value": "x", "photo": "image 1"},
-        {"event": "detail", "view": "1", "box": [], "density": 1, "photo": "image 1"},
+        {"event": "detail", "view": "1", "box": [], "density": 1, "ratio": 1, "photo": "image 1"},
     ],
 )
 def test_a_message_that_makes_no_sense_is_reported(segmenter, browser, content):
@@ -593,7 +593,7 @@ def test_a_part_is_shown_more_sharply_to_the_view_that_asks(session, player, mon
     browser = Browser(segmenter, monkeypatch)
     browser.click(2000, 1500)
     segmenter.wait(5)
-    browser.tell(event="detail", view="v", box=[1980.4, 1480, 2019.5, 1520], density=9.7, photo="image 1")
+    browser.tell(event="detail", view="v", box=[1980.4, 1480, 2019.5, 1520], density=9.7, ratio=1, photo="image 1")
     eventually(lambda: browser.got[-1][0] == {"tile": "v"})
     assert segmenter.detail == {"view": "v", "photo": "image 1", "box": [1980, 1480, 2020, 1520]}
     with Image.open(io.BytesIO(browser.got[-1][1][0])) as tile:
@@ -605,7 +605,7 @@ def test_a_part_is_shown_more_sharply_to_the_view_that_asks(session, player, mon
     browser.click(2010, 1510)  # and it is kept up to date
     segmenter.wait(5)
     np.testing.assert_array_equal(mask_of(player, canvas, 40), segmenter.mask[1480:1520, 1980:2020])
-    browser.tell(event="detail", view="v", box=None, density=0, photo="image 1")
+    browser.tell(event="detail", view="v", box=None, density=0, ratio=1, photo="image 1")
     eventually(lambda: canvas.width == 1)
     segmenter.close()
 

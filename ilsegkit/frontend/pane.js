@@ -30,7 +30,7 @@ class Pane {
       "aria-label": "Photo to click on. Arrow keys move a cursor, space clicks, h shows all keys.",
     });
     this.title = make("div", { class: "ils-pane-title" });
-    this.tile = make("img", { class: "ils-sheet", alt: "", hidden: true });
+    this.tile = make("img", { class: "ils-sheet", alt: "", "aria-hidden": "true", hidden: true });
     this.element = make("div", { class: "ils-pane" }, this.tile, this.canvas, this.title);
   }
 

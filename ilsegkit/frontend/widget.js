@@ -50,6 +50,9 @@ class Interface {
     if (this.controller.signal.aborted) return this.removeChildren();
     this.learning.embed(views.learning.el, views.learning_detail.el);
     this.fixed.embed(views.fixed.el, views.fixed_detail.el);
+    for (const { child } of this.children) {
+      for (const layer of child.get("_canvases")) layer.on("new-frame", () => this.redraw(), this); // its size may be another
+    }
     const layers = (view) => view.model.get("_canvases");
     layers(views.learning)[0].on("new-frame", () => this.photoDrawn(), this);
     for (const layer of layers(views.learning_detail)) layer.on("new-frame", () => this.detailDrawn({ masks: true }), this);
@@ -211,7 +214,8 @@ class Interface {
     this.askDetailSoon();
   }
 
-  // Where pixels of the canvas would be seen, lines would be coarse, and the photo may have more to show: ask for that part alone.
+  // Where the screen has many more pixels than the canvas, lines would be coarse, and the photo may have more to show; where it has
+  // far fewer, lines would break up. Then ask for the part in sight alone, pixel for pixel.
   askDetailSoon() {
     clearTimeout(this.detailTimer);
     this.detailTimer = setTimeout(() => this.askDetail(), 150);
@@ -220,8 +224,8 @@ class Interface {
   askDetail() {
     const pane = this.learning, { info } = this;
     if (!pane.whole || !info.name || !pane.width || this.controller.signal.aborted) return;
-    const tell = (box, density) => this.model.send({ event: "detail", view: this.id, photo: info.name, box, density });
-    if (pane.magnification < 1.4) {
+    const tell = (box, density) => this.model.send({ event: "detail", view: this.id, photo: info.name, box, density, ratio: pane.ratio });
+    if (pane.magnification > 0.6 && pane.magnification < 1.4) {
       if (this.detail) tell(null, 0);
       this.detail = null;
       return this.redraw();
