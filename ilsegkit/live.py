@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -98,8 +98,7 @@ class LiveAnnotator(Page):
                     for name in content["names"]:
                         self._errands.ask(Request("thumbnail", name))
                 case "detail":
-                    wanted = content["view"], content["box"], content["density"], content["ratio"]
-                    self._errands.ask(Request("detail", wanted, content["photo"]))
+                    self._errands.ask(Request("detail", dict(content), content["photo"]))
         except Exception as error:
             self._report(error)
 
@@ -319,20 +318,20 @@ class LiveAnnotator(Page):
             self.send({"thumbnail": request.value}, [picture])
         elif request.action == "detail" and request.seen == self._name:
             if not any(later.action == "detail" for later in self._errands.waiting()[1:]):
-                self._show_detail(*request.value)
+                self._show_detail(request.value)
         elif request.action == "still" and request not in self._errands.waiting()[1:]:
             self._still.update(self._still_bytes())
 
-    def _show_detail(self, view: str, box: Sequence[float] | None, density: float, ratio: float) -> None:
-        """Show a part of the photo more sharply, in one view; the others may look elsewhere."""
-        if box is None:
+    def _show_detail(self, wanted: Mapping[str, Any]) -> None:
+        """Show a part of the photo more sharply, in the view that asks for it; the others may look elsewhere."""
+        if wanted["box"] is None:
             self.stage.leave_detail()
             return
-        window = self.stage.part(box, density, ratio)
+        window = self.stage.part(wanted["box"], wanted["density"], wanted["ratio"])
         with self._showing:
-            self.show(detail={"view": view, "photo": self._name, "box": list(window[:4])})
+            self.show(detail={**wanted, "box": list(window[:4])})
             data = self.stage.show_detail(window)
-        self.send({"tile": view}, [data])
+        self.send({"tile": wanted["view"]}, [data])
 
     def _still_bytes(self) -> bytes:
         with self._guard:

@@ -34,7 +34,7 @@ class Page(anywidget.AnyWidget):
     # The photo, and what lies over it.
     canvases = traitlets.Dict().tag(sync=True, **widget_serialization)  # of the stage, by name
     photo_info = traitlets.Dict().tag(sync=True)  # name, width, height, and how many of its pixels the canvas has
-    detail = traitlets.Dict().tag(sync=True)  # box, view: the part that is drawn more sharply, for one view
+    detail = traitlets.Dict().tag(sync=True)  # the part that is drawn more sharply, as one view asked for it
     points: Any = traitlets.List().tag(sync=True)  # x, y, positive, answered
     objects: Any = traitlets.List().tag(sync=True)  # class_name, clicks, of each finished object
     # Around it.

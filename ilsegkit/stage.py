@@ -67,8 +67,11 @@ class Stage:
             if fixed is None:
                 self._fixed.leave()
                 self._fixed_detail.leave()
-            elif self._fixed.window is None and self._learning.window is not None:
-                self._show_on(self._fixed, self._learning.window, self._photo)
+            else:
+                if self._fixed.window is None and self._learning.window is not None:
+                    self._show_on(self._fixed, self._learning.window, self._photo)
+                if self._fixed_detail.window is None and self._learning_detail.window is not None:
+                    self._show_on(self._fixed_detail, self._learning_detail.window)
             self._learning.show_mask(*learning)
             self._learning_detail.show_mask(*learning)
             if fixed is not None:

@@ -307,6 +307,10 @@ def test_the_compare_view_has_both_masks_and_what_was_before(tiny_model, player)
     segmenter.undo()
     segmenter.wait(20)
     assert fixed.width == 1
+    segmenter.stage.show_detail(segmenter.stage.part([0, 0, 50, 50], 4, 1))
+    segmenter.show(compare=True)  # a sharper part of the learning model's view has one beside it
+    segmenter.wait(20)
+    assert segmenter.stage.canvases["fixed_detail"].width == 200
     segmenter.close()
 
 
@@ -595,7 +599,7 @@ def test_a_part_is_shown_more_sharply_to_the_view_that_asks(session, player, mon
     segmenter.wait(5)
     browser.tell(event="detail", view="v", box=[1980.4, 1480, 2019.5, 1520], density=9.7, ratio=1, photo="image 1")
     eventually(lambda: browser.got[-1][0] == {"tile": "v"})
-    assert segmenter.detail == {"view": "v", "photo": "image 1", "box": [1980, 1480, 2020, 1520]}
+    assert (segmenter.detail["view"], segmenter.detail["box"]) == ("v", [1980, 1480, 2020, 1520])
     with Image.open(io.BytesIO(browser.got[-1][1][0])) as tile:
         np.testing.assert_array_equal(np.asarray(tile), photo[1480:1520, 1980:2020])
     canvas = segmenter.stage.canvases["learning_detail"]

@@ -224,7 +224,11 @@ class Interface {
   askDetail() {
     const pane = this.learning, { info } = this;
     if (!pane.whole || !info.name || !pane.width || this.controller.signal.aborted) return;
-    const tell = (box, density) => this.model.send({ event: "detail", view: this.id, photo: info.name, box, density, ratio: pane.ratio });
+    const tell = (box, density) => {
+      this.requests = (this.requests ?? 0) + 1; // so that what Python says of it is news, even if it is the same part
+      const about = { view: this.id, photo: info.name, request: this.requests, ratio: pane.ratio };
+      this.model.send({ event: "detail", box, density, ...about });
+    };
     if (pane.magnification > 0.6 && pane.magnification < 1.4) {
       if (this.detail) tell(null, 0);
       this.detail = null;
@@ -234,15 +238,15 @@ class Interface {
     const density = pane.scale * pane.ratio, known = this.detail;
     const covered = known && box.every((value, i) => (i < 2 ? value >= known.box[i] : value <= known.box[i]));
     if (!covered || known.density !== density) {
-      this.wantedDensity = density;
       tell([left - across, top - down, right + across, bottom + down], density);
     }
   }
 
   // Python says which part it is about to draw; it is shown when its masks and the photo there have come.
   detailChanged() {
-    const { view, photo, box } = this.model.get("detail"), mine = view === this.id && photo === this.info.name;
-    this.detail = mine ? { box, density: this.wantedDensity, masks: false, tile: false } : null;
+    const { view, photo, box, density, request } = this.model.get("detail");
+    const mine = view === this.id && photo === this.info.name && request === this.requests;
+    this.detail = mine ? { box, density, masks: false, tile: false } : null;
     this.redraw();
   }
 

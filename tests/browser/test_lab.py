@@ -415,6 +415,7 @@ def test_the_compare_view_and_the_insights(fresh, artefacts):
     panel = fresh.root.get_by_label("Insights").last
     assert panel.locator("svg").count() == 2
     assert fresh.root.locator(".ils-layer").count() > 3
+    fresh.wait(lambda: fresh.root.get_attribute("data-detail") == "true")  # lines as wide as in one pane
     fresh.page.screenshot(path=artefacts / "lab-compare.png")
     fresh.press("k")
     fresh.wait(lambda: fresh.pane("fixed").is_hidden())
