@@ -15,7 +15,7 @@ from .clicks import Click
 from .errors import DataError, ImageError
 from .records import ObjectRecord, decode_mask
 
-__all__ = ["COLOURS", "MASK_COLOURS", "OBJECT_COLOURS", "draw", "jpeg", "save_story", "strip"]
+__all__ = ["COLOURS", "MASK_COLOURS", "OBJECT_COLOURS", "Colour", "draw", "jpeg", "picture_file", "save_story", "strip"]
 
 Colour = tuple[int, int, int]
 
@@ -32,6 +32,8 @@ OBJECT_COLOURS: list[Colour] = [(204, 121, 167), (240, 228, 66), (0, 114, 178), 
 
 #: Of the object at hand, to choose from: sky blue, yellow, green, white.
 MASK_COLOURS: list[Colour] = [(86, 180, 233), (240, 228, 66), (0, 158, 115), (255, 255, 255)]
+
+LOSSLESS = 400_000  # pixels up to which a picture is sent as PNG
 
 
 def draw(
@@ -93,6 +95,19 @@ def jpeg(image: Image.Image | np.ndarray, quality: int = 85) -> bytes:
     """The picture as the bytes of a JPEG file."""
     target = io.BytesIO()
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(target, format="JPEG", quality=quality)
+    return target.getvalue()
+
+
+def picture_file(pixels: np.ndarray, size: tuple[int, int]) -> bytes:
+    """A picture at another width and height as a file: PNG if it is small, else JPEG of good quality."""
+    picture = Image.fromarray(pixels)
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    target = io.BytesIO()
+    if picture.width * picture.height <= LOSSLESS:
+        picture.save(target, format="PNG", compress_level=1)
+    else:
+        picture.save(target, format="JPEG", quality=90, subsampling=0)
     return target.getvalue()
 
 

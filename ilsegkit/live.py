@@ -16,8 +16,8 @@ from .drawing import draw, jpeg
 from .errors import IlsegkitError
 from .hosts import StillPicture
 from .insights import FixedModel, layer_movement
-from .page import MASK_SIDE, PHOTO_SIDE, Page, label_map, packed, photo_bytes, tile
-from .records import shrunk
+from .page import Page
+from .stage import Answer
 from .worker import Request, Worker
 
 __all__ = ["LiveAnnotator"]
@@ -63,12 +63,13 @@ class LiveAnnotator(Page):
         self._finished: list[np.ndarray] = []
         self._finished_records: list[Any] | None = None
         self._fixed: FixedModel | None = None
+        self._fixed_answer: Answer | None = None
         self._still = StillPicture()
         self._last_step = 0.0
         self._failures: list[Exception] = []
         super().__init__(modes=MODES, classes=list(annotator.classes), names=list(annotator.album), target_iou=target_iou)
         self.on_msg(self._on_message)
-        self.observe(lambda change: change.new and self._ask("look", seen=self._name), ["compare", "panel"])
+        self.observe(self._on_wish, ["compare", "panel"])
         self._built = True
         self._say(HINT)
 
@@ -97,9 +98,14 @@ class LiveAnnotator(Page):
                     for name in content["names"]:
                         self._errands.ask(Request("thumbnail", name))
                 case "detail":
-                    self._errands.ask(Request("detail", (content["box"], content["size"]), content["photo"]))
+                    self._errands.ask(Request("detail", dict(content), content["photo"]))
         except Exception as error:
             self._report(error)
+
+    def _on_wish(self, change: Any) -> None:
+        """The user wants to see more: find it out."""
+        if change.new:
+            self._ask("look", seen=self._name)
 
     def _ask(self, action: str, value: Any = None, seen: str | None = None) -> None:
         self._worker.ask(Request(action, value, seen))
@@ -127,6 +133,7 @@ class LiveAnnotator(Page):
                 self._clicks, self._mask, self._seeds = annotator.clicks, annotator.mask, annotator.seeds
                 self._worker.answered()
             values: dict[str, Any] = {}
+            objects_before = self._finished
             try:
                 values = self._page_values(opened)
             except Exception as error:
@@ -137,6 +144,11 @@ class LiveAnnotator(Page):
             self._failures.append(failure)
         with self._showing:
             self.show(**values, points=self._point_list(), state=self._state(), progress=[])
+            if opened:
+                self.stage.open(self._photo)
+            if opened or self._finished is not objects_before:
+                self.stage.show_objects(self._finished)
+            self.stage.show_answers(Answer(self._mask, annotator.before), self._fixed_answer)
         if failure is not None:
             self._report(failure)
         elif said is not None:
@@ -198,7 +210,7 @@ class LiveAnnotator(Page):
     def _on_prediction(self, mask: np.ndarray) -> None:
         """The first answer, before the model learns from the click."""
         if not self._worker.overtaken():
-            self.show(layers=self.layers | {"mask": packed(mask), "early": True})
+            self.stage.show_early(Answer(mask, self._mask))
 
     # --- showing: from what is kept here, never from the session, but for what the worker finds out while it has it ------
 
@@ -207,27 +219,18 @@ class LiveAnnotator(Page):
         annotator, values = self._annotator, dict[str, Any]()
         height, width = self._photo.shape[:2]
         if opened:
-            scale = min(1.0, PHOTO_SIDE / max(height, width))
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            values["photo"] = photo_bytes(self._photo, size)
             values["photo_info"] = {"name": self._name, "width": width, "height": height}
             truth = annotator.photo.truth
             values["target"] = b"" if truth is None else jpeg(draw(self._photo, truth, side=220))
-        rows, columns = shrunk(self._mask, MASK_SIDE).shape
-        layers = {"size": [columns, rows], "early": False, "mask": packed(self._mask), "before": packed(annotator.before)}
-        if self.compare:
-            fixed = self._fixed_model()
-            fixed.answer(self._photo, self._clicks, annotator.threshold)
-            layers |= {"fixed": packed(fixed.mask), "fixed_before": packed(fixed.before)}
-        values["layers"] = layers
         records = annotator.finished[self._name]
         if opened or self._finished_records != records:
             self._finished, self._finished_records = annotator.masks(self._name), list(records)
-            values["objects"] = {
-                "size": [columns, rows],
-                "labels": label_map(self._finished, (height, width)).tobytes() if self._finished else b"",
-                "items": [{"class_name": r.class_name, "clicks": len(r.clicks) - r.seeds} for r in records],
-            }
+            values["objects"] = [{"class_name": r.class_name, "clicks": len(r.clicks) - r.seeds} for r in records]
+        self._fixed_answer = None
+        if self.compare:
+            fixed = self._fixed_model()
+            fixed.answer(self._photo, self._clicks, annotator.threshold)
+            self._fixed_answer = Answer(fixed.mask, fixed.before)
         values["film"] = [{"name": name, "objects": len(annotator.finished[name])} for name in annotator.album]
         values["insights"] = self._insights() if self.panel else {}
         return values
@@ -314,10 +317,21 @@ class LiveAnnotator(Page):
                 picture = b""  # choosing the image will say what is wrong with it
             self.send({"thumbnail": request.value}, [picture])
         elif request.action == "detail" and request.seen == self._name:
-            box, data = tile(self._photo, *request.value)
-            self.send({"detail": box, "photo": request.seen}, [data])
+            if not any(later.action == "detail" for later in self._errands.waiting()[1:]):
+                self._show_detail(request.value)
         elif request.action == "still" and request not in self._errands.waiting()[1:]:
             self._still.update(self._still_bytes())
+
+    def _show_detail(self, wanted: Mapping[str, Any]) -> None:
+        """Show a part of the photo more sharply, in the view that asks for it; the others may look elsewhere."""
+        if wanted["box"] is None:
+            self.stage.leave_detail()
+            return
+        window = self.stage.part(wanted["box"], wanted["density"], wanted["ratio"])
+        with self._showing:
+            self.show(detail={**wanted, "box": list(window[:4])})
+            data = self.stage.show_detail(window)
+        self.send({"tile": wanted["view"]}, [data])
 
     def _still_bytes(self) -> bytes:
         with self._guard:

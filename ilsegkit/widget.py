@@ -256,13 +256,14 @@ class ClickSegmenter(LiveAnnotator):
         """Take the widget from the page and let go of the session."""
         if self._built:
             self.retire("This widget is closed.")
+            self.stage.close()
         super().close()
 
     # --- in a notebook ----------------------------------------------------------------------------------------------
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict] | None:
         bundle = super()._repr_mimebundle_(**options)
-        if not self.photo:
+        if not self.photo_info:
             self._worker.wait(20)  # for the first photo, so that there is something to see
         return bundle if bundle is None else bundle_with_picture(bundle, self._still_bytes())
 

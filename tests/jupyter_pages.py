@@ -32,6 +32,19 @@ CHROMIUM_FLAGS = [
 ]
 # Without a kernel's name JupyterLab would ask for one.
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+# Draw all that lies in a pane onto one canvas, each where the browser has put it.
+COMPOSE = """sheet => {
+    const shown = sheet.getBoundingClientRect();
+    const canvas = Object.assign(document.createElement("canvas"), {width: sheet.width, height: sheet.height});
+    const context = canvas.getContext("2d"), factor = sheet.width / shown.width;
+    for (const each of sheet.parentElement.querySelectorAll("canvas:not([hidden]), img:not([hidden])")) {
+        const box = each.getBoundingClientRect();
+        context.imageSmoothingEnabled = getComputedStyle(each).imageRendering !== "pixelated";
+        context.drawImage(each, (box.left - shown.left) * factor, (box.top - shown.top) * factor,
+            box.width * factor, box.height * factor);
+    }
+    return canvas.toDataURL("image/png");
+}"""
 
 
 def find_chromium() -> str | None:
@@ -195,8 +208,8 @@ class Notebook:
         return self.root.locator(f"canvas[data-kind={kind}]")
 
     def pixels(self, kind: str = "learning") -> np.ndarray:
-        """What is on the canvas, (height, width, 3), at the screen's resolution."""
-        data = self.pane(kind).evaluate("canvas => canvas.toDataURL('image/png')")
+        """What is seen in the pane, (height, width, 3), at the screen's resolution: the canvases and the sheet above them."""
+        data = self.pane(kind).evaluate(COMPOSE)
         return np.asarray(Image.open(io.BytesIO(b64decode(data.split(",", 1)[1]))).convert("RGB"))
 
     def view(self, kind: str = "learning") -> dict[str, float]:
@@ -228,6 +241,11 @@ class Notebook:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
+
+    def execute(self, code: str, wait: bool = True) -> None:
+        """Let the kernel run something, as another cell would."""
+        run = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code})"
+        self.page.evaluate(f"code => {{ const run = {run}; return {'run.done.then(() => null)' if wait else 'null'} }}", code)
 
     def status(self) -> str:
         return self.root.locator(".ils-status").inner_text()

@@ -1,19 +1,22 @@
 """The widget without a browser: messages as the page sends them, and a session that is quick and can be made to fail."""
 
+import io
 import threading
 import time
 
 import anywidget
 import numpy as np
 import pytest
+from canvas_player import mask_of, played
 from fake_session import FakeSession
 from PIL import Image
 
 from ilsegkit.clicks import Click
 from ilsegkit.data import Sample
+from ilsegkit.drawing import COLOURS, OBJECT_COLOURS
 from ilsegkit.errors import ClickError, DataError, ImageError
 from ilsegkit.hosts import StillPicture
-from ilsegkit.page import MASK_SIDE, label_map, packed, photo_bytes, tile
+from ilsegkit.photo_canvas import MOST
 from ilsegkit.session import Session
 from ilsegkit.widget import ClickSegmenter
 
@@ -45,13 +48,6 @@ class Browser:
         self.tell(event="set", name=name, value=value)
 
 
-def mask_of(segmenter, name="mask"):
-    """A mask as the page unpacks it."""
-    width, height = segmenter.layers["size"]
-    bits = np.unpackbits(np.frombuffer(segmenter.layers[name], np.uint8))
-    return bits[: width * height].reshape(height, width).astype(bool)
-
-
 def eventually(condition, seconds=5):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -65,7 +61,14 @@ def session():
 
 
 @pytest.fixture
-def segmenter(session):
+def player():
+    """What is drawn."""
+    with played() as player:
+        yield player
+
+
+@pytest.fixture
+def segmenter(session, player):
     segmenter = ClickSegmenter(session, PHOTO)
     segmenter.wait(5)
     yield segmenter
@@ -78,6 +81,12 @@ def browser(segmenter, monkeypatch):
     return Browser(segmenter, monkeypatch)
 
 
+@pytest.fixture
+def seen(segmenter, player):
+    """Gives the mask that is seen, of the model that learns or of the fixed one."""
+    return lambda name="learning": mask_of(player, segmenter.stage.canvases[name], HEIGHT)
+
+
 def said(segmenter):
     return segmenter.message["text"]
 
@@ -85,14 +94,14 @@ def said(segmenter):
 # --- clicks -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_click_makes_a_point_and_a_mask(segmenter, browser):
+def test_a_click_makes_a_point_and_a_mask(segmenter, browser, seen):
     browser.click(100, 50)
     browser.click(20, 10, positive=False)
     segmenter.wait(5)
     assert segmenter.clicks == (Click(100, 50, True), Click(20, 10, False))
     shown = [(p["x"], p["y"], p["positive"], p["answered"]) for p in segmenter.points]
     assert shown == [(100, 50, True, True), (20, 10, False, True)]
-    np.testing.assert_array_equal(mask_of(segmenter), segmenter.mask)
+    np.testing.assert_array_equal(seen(), segmenter.mask)
     assert segmenter.mask.sum() == 21 * 21
     assert [content for content, _ in browser.got] == [{"received": "1"}, {"received": "2"}]
     assert "2 clicks" in said(segmenter)
@@ -122,21 +131,25 @@ def test_clicks_by_code_are_neither_merged_nor_cut_short(segmenter, session):
     assert session.steps_done == [10, 10, 10]
 
 
-def test_the_point_is_there_before_the_model_has_answered_and_the_quick_mask_before_it_has_learned(segmenter, browser, session):
+def test_the_point_is_there_before_the_model_has_answered_and_the_quick_mask_before_it_has_learned(
+    segmenter, browser, session, player, seen
+):
     session.gate.clear()
     browser.click(100, 50)
     assert session.at_work.wait(5)
     assert len(segmenter.points) == 1
     assert not segmenter.clicks
-    assert segmenter.layers["early"]
-    assert mask_of(segmenter)[50, 100]
+    quick = player.layer(segmenter.stage.canvases["learning"], -1).copy()
+    assert seen()[50, 100]
     assert segmenter.state["busy"]
     steps = []
     segmenter.observe(lambda change: steps.append(change.new), "progress")
     session.gate.set()
     segmenter.wait(5)
     assert [0, 10] in steps
-    assert not segmenter.layers["early"]
+    final = player.layer(segmenter.stage.canvases["learning"], -1)
+    np.testing.assert_array_equal(seen(), segmenter.mask)
+    assert (quick != final).any()  # the outline was dashed
     assert segmenter.progress == []
     assert not segmenter.state["busy"]
 
@@ -152,7 +165,7 @@ def test_only_the_worker_touches_the_session(segmenter, browser, session):
 # --- buttons and keys -------------------------------------------------------------------------------------------------
 
 
-def test_undo_redo_delete_reset(segmenter, browser):
+def test_undo_redo_delete_reset(segmenter, browser, seen):
     assert not segmenter.state["undo"]
     for x in (20, 50, 80):
         browser.click(x, 50)
@@ -171,7 +184,7 @@ def test_undo_redo_delete_reset(segmenter, browser):
     browser.do("reset")
     segmenter.wait(5)
     assert segmenter.clicks == ()
-    assert not mask_of(segmenter).any()
+    assert not seen().any()
     assert segmenter.state["undo"]  # it can be brought back
     assert not segmenter.state["object"]
     browser.do("undo")
@@ -184,7 +197,7 @@ def test_undo_redo_delete_reset(segmenter, browser):
 
 
 @pytest.mark.parametrize("by_code", [False, True])
-def test_finish_keeps_the_mask(segmenter, browser, session, by_code):
+def test_finish_keeps_the_mask(segmenter, browser, session, player, by_code):
     browser.click(100, 50)
     segmenter.wait(5)
     expected = segmenter.mask
@@ -194,15 +207,19 @@ def test_finish_keeps_the_mask(segmenter, browser, session, by_code):
     np.testing.assert_array_equal(kept, expected)
     assert not segmenter.mask.any()
     assert session.finished == [(Click(100, 50, True),)]
-    labels = np.frombuffer(segmenter.objects["labels"], np.uint8).reshape(HEIGHT, WIDTH)
-    np.testing.assert_array_equal(labels == 1, expected)
-    assert segmenter.objects["items"] == [{"class_name": "object", "clicks": 1}]
+    canvas = segmenter.stage.canvases["learning"]
+    factor = canvas.height // HEIGHT
+    middle = player.layer(canvas, 1)[factor // 2 :: factor, factor // 2 :: factor]
+    np.testing.assert_array_equal(middle[..., 3] > 0, expected)
+    np.testing.assert_allclose(middle[50, 100], [*(0.45 * 0.7 * part for part in OBJECT_COLOURS[0] + (1,))], atol=0.01)
+    assert segmenter.objects == [{"class_name": "object", "clicks": 1}]
     segmenter.finish()
     segmenter.wait(5)
     assert "nothing to finish" in said(segmenter)
     browser.do("reopen", 0)
     segmenter.wait(5)
-    assert segmenter.objects == {"size": [WIDTH, HEIGHT], "labels": b"", "items": []}
+    assert segmenter.objects == []
+    assert not player.layer(canvas, 1).any()
     np.testing.assert_array_equal(segmenter.mask, expected)
 
 
@@ -258,27 +275,42 @@ def test_what_the_page_sets_is_kept_for_other_views(segmenter, browser):
         assert getattr(segmenter, name) == value
     browser.set("tool", "hammer")
     assert "TraitError" in said(segmenter)
-    browser.set("photo", b"")
-    assert segmenter.photo
+    browser.set("photo_info", {})
+    assert segmenter.photo_info
     assert segmenter.tool == "erase"
 
 
 # --- learning made visible --------------------------------------------------------------------------------------------
 
 
-def test_the_compare_view_has_both_masks_and_what_was_before(segmenter, browser, tiny_model):
+def test_the_compare_view_has_both_masks_and_what_was_before(tiny_model, player):
     segmenter = ClickSegmenter(Session(tiny_model, "IA"), PHOTO)
+    learning, fixed = segmenter.stage.canvases["learning"], segmenter.stage.canvases["fixed"]
     segmenter.click(100, 50)
     segmenter.wait(20)
-    assert "fixed" not in segmenter.layers
+    before = segmenter.mask
+    assert fixed.width == 1  # nobody looks
     segmenter.show(compare=True)
     segmenter.click(20, 20, positive=False)
     segmenter.wait(20)
-    fixed = Session(tiny_model, "none")
-    fixed.set_image(PHOTO)
-    fixed.click(100, 50)
-    np.testing.assert_array_equal(mask_of(segmenter, "fixed"), fixed.click(20, 20, False))
-    np.testing.assert_array_equal(mask_of(segmenter), segmenter.mask)
+    alone = Session(tiny_model, "none")
+    alone.set_image(PHOTO)
+    first = alone.click(100, 50)
+    second = alone.click(20, 20, False)
+    for canvas, old, new in ((learning, before, segmenter.mask), (fixed, first, second)):
+        factor = canvas.height // HEIGHT
+        middle = player.layer(canvas, -1)[factor // 2 :: factor, factor // 2 :: factor]
+        np.testing.assert_array_equal(middle[..., 3] > 0, old | new)
+        np.testing.assert_allclose(middle[old & ~new][:, :3], 0.75 * np.tile(COLOURS["lost"], ((old & ~new).sum(), 1)), atol=1)
+    np.testing.assert_array_equal(player.layer(fixed, 0), player.layer(learning, 0))  # the photo
+    segmenter.show(compare=False)
+    segmenter.undo()
+    segmenter.wait(20)
+    assert fixed.width == 1
+    segmenter.stage.show_detail(segmenter.stage.part([0, 0, 50, 50], 4, 1))
+    segmenter.show(compare=True)  # a sharper part of the learning model's view has one beside it
+    segmenter.wait(20)
+    assert segmenter.stage.canvases["fixed_detail"].width == 200
     segmenter.close()
 
 
@@ -369,7 +401,7 @@ def test_an_error_of_a_click_by_code_is_raised_by_wait(segmenter):
         {"event": "click", "id": "1", "x": None, "y": 3, "positive": True, "photo": "image 1"},
         {"event": "do", "action": "dance", "photo": "image 1"},
         {"event": "do", "action": "delete", "value": "x", "photo": "image 1"},
-        {"event": "detail", "box": [], "size": [], "photo": "image 1"},
+        {"event": "detail", "view": "1", "box": [], "density": 1, "ratio": 1, "photo": "image 1"},
     ],
 )
 def test_a_message_that_makes_no_sense_is_reported(segmenter, browser, content):
@@ -404,7 +436,8 @@ def test_several_images(session, tmp_path, monkeypatch):
     assert session.image.shape == (100, 50, 3)
     assert segmenter.film == [{"name": "image 1", "objects": 1}, {"name": "tall.png", "objects": 0}]
     assert segmenter.photo_info == {"name": "tall.png", "width": 50, "height": 100}
-    assert segmenter.layers["size"] == [50, 100]
+    canvas = segmenter.stage.canvases["learning"]
+    assert canvas.width * 2 == canvas.height == 1300
     browser.do("next", 1)
     segmenter.wait(5)
     assert segmenter.photo_info["name"] == "image 1"
@@ -470,12 +503,12 @@ def test_a_folder_is_gone_on_with(session, tmp_path):
     second.close()
 
 
-def test_starting_from_a_mask_by_code(segmenter):
+def test_starting_from_a_mask_by_code(segmenter, seen):
     start = np.zeros((HEIGHT, WIDTH), bool)
     start[20:50, 30:120] = True
     segmenter.start_from(start)
     segmenter.wait(5)
-    np.testing.assert_array_equal(mask_of(segmenter), start)
+    np.testing.assert_array_equal(seen(), start)
     assert all(point["seed"] for point in segmenter.points)
     assert segmenter.state["object"]
     assert not segmenter.state["undo"]
@@ -523,35 +556,62 @@ def test_images_of_any_shape(tiny_model, shape):
     segmenter.finish()
     segmenter.wait(30)
     assert segmenter.masks["image 1"][0].shape == shape
-    assert max(segmenter.layers["size"]) <= MASK_SIDE
+    canvas = segmenter.stage.canvases["learning"]
+    assert max(canvas.width, canvas.height) <= MOST
     segmenter.close()
 
 
 # --- what is sent -----------------------------------------------------------------------------------------------------
 
 
-def test_masks_are_sent_as_bits_and_never_larger_than_the_screen():
-    mask = np.zeros((3000, 2000), bool)
-    mask[:1500] = True
-    assert len(packed(mask)) == 1024 * 683 // 8
-    labels = label_map([mask, np.roll(mask, 10, 0)], mask.shape)
-    assert labels.shape == (1024, 683)
-    assert set(np.unique(labels)) == {0, 1, 2}
+def test_the_photo_is_sent_once_and_a_mask_is_small(segmenter, browser, player):
+    assert player.commands.count("putImageData") == 1
+    player.messages.clear()
+    for x in range(10, 200, 20):
+        browser.click(x, 50)
+    segmenter.wait(5)
+    assert player.commands.count("putImageData") == 1
+    assert max(player.messages) < 10_000
 
 
-def test_tiles_have_the_photo_s_own_pixels():
-    import io
+def test_a_page_that_has_just_opened_is_shown_everything(segmenter, browser, seen, player):
+    browser.click(100, 50)
+    segmenter.finish()
+    browser.click(150, 50)
+    segmenter.wait(5)
+    layers = {name: layer.copy() for name, layer in player.layers.items()}
+    player.layers.clear()  # a reloaded page has empty canvases, and says so
+    canvas = segmenter.stage.canvases["learning"]
+    canvas[-1].comm.handle_msg({"content": {"data": {"method": "custom", "content": {"event": "client_ready"}}}, "buffers": []})
+    assert seen().any()
+    for index in range(3):
+        name = canvas[index].model_id
+        np.testing.assert_array_equal(player.layers[name], layers[name])
+    np.testing.assert_array_equal(player.layer(canvas, 0)[3::6, 3::6, :3], PHOTO)
 
-    box, data = tile(PHOTO, [10.7, 20.2, 50.1, 39.5], [500, 500])
-    assert box == [10, 20, 51, 40]
-    with Image.open(io.BytesIO(data)) as picture:
-        np.testing.assert_array_equal(np.asarray(picture), PHOTO[20:40, 10:51])
-    box, data = tile(PHOTO, [-50, -50, 900, 900], [50, 50])
-    assert box == [0, 0, 200, 100]
-    with Image.open(io.BytesIO(data)) as picture:
-        assert picture.size == (50, 25)
-    with Image.open(io.BytesIO(photo_bytes(np.zeros((900, 900, 3), np.uint8)))) as picture:
-        assert picture.format == "JPEG"
+
+def test_a_part_is_shown_more_sharply_to_the_view_that_asks(session, player, monkeypatch):
+    photo = np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8)
+    segmenter = ClickSegmenter(session, photo)
+    segmenter.wait(5)
+    browser = Browser(segmenter, monkeypatch)
+    browser.click(2000, 1500)
+    segmenter.wait(5)
+    browser.tell(event="detail", view="v", box=[1980.4, 1480, 2019.5, 1520], density=9.7, ratio=1, photo="image 1")
+    eventually(lambda: browser.got[-1][0] == {"tile": "v"})
+    assert (segmenter.detail["view"], segmenter.detail["box"]) == ("v", [1980, 1480, 2020, 1520])
+    with Image.open(io.BytesIO(browser.got[-1][1][0])) as tile:
+        np.testing.assert_array_equal(np.asarray(tile), photo[1480:1520, 1980:2020])
+    canvas = segmenter.stage.canvases["learning_detail"]
+    assert (canvas.width, canvas.height) == (400, 400)
+    expected = segmenter.mask[1480:1520, 1980:2020]
+    np.testing.assert_array_equal(mask_of(player, canvas, 40), expected)
+    browser.click(2010, 1510)  # and it is kept up to date
+    segmenter.wait(5)
+    np.testing.assert_array_equal(mask_of(player, canvas, 40), segmenter.mask[1480:1520, 1980:2020])
+    browser.tell(event="detail", view="v", box=None, density=0, ratio=1, photo="image 1")
+    eventually(lambda: canvas.width == 1)
+    segmenter.close()
 
 
 # --- in a notebook ----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 function objectsBar(ui) {
   const element = make("div", { class: "ils-objects", role: "group", "aria-label": "Finished objects of this image" });
   const update = () => {
-    const { items = [] } = ui.model.get("objects"), colours = ui.model.get("fixed_settings").object_colours;
+    const items = ui.model.get("objects"), colours = ui.model.get("fixed_settings").object_colours;
     element.hidden = !items.length;
     element.replaceChildren(...items.map((item, index) => {
       const number = `${item.class_name} ${index + 1}`;

@@ -56,3 +56,4 @@ function icon(name) {
 const rgb = (colour, alpha = 1) => `rgba(${colour.join(",")},${alpha})`;
 const bytesOf = (view) => (view ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array());
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+const randomId = () => (crypto.randomUUID ? crypto.randomUUID() : String(Math.random())); // the former only on secure pages

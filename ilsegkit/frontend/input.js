@@ -47,7 +47,7 @@ function listen(ui, signal) {
     try { pane.canvas.setPointerCapture(event.pointerId); } catch { /* a pointer made by a script */ }
     release();
     if (pointers.size === 1 && (event.button === 0 || event.button === 2)) {
-      const { x, y } = pane.toPhoto(event), { width, height } = ui.scene.info;
+      const { x, y } = pane.toPhoto(event), { width, height } = ui.info;
       if (x >= 0 && y >= 0 && x < width && y < height) {
         const background = event.button === 2 || event.shiftKey || event.ctrlKey; // Ctrl+click is a Mac's right click
         const erase = event.altKey || ui.model.get("tool") === "erase";
@@ -148,7 +148,7 @@ function listen(ui, signal) {
 
 function cursorKey(ui, key, event) {
   const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
-  const pane = ui.panes[0], { width, height } = ui.scene.info;
+  const pane = ui.panes[0], { width, height } = ui.info;
   if (move) {
     ui.cursor ??= { x: Math.floor(ui.view.x), y: Math.floor(ui.view.y) };
     const step = event.shiftKey ? 1 : Math.max(1, Math.round(10 / pane.scale));

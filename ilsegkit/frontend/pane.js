@@ -1,4 +1,4 @@
-// One canvas: the photo under the masks and points, at any zoom. Several panes share a scene and a view.
+// Where the canvases that Python draws on are put, and above them a clear sheet: it takes the clicks, and shows them at once.
 
 // Where the user looks: zoom 1 fits the photo into the pane; x and y are the pixel of the photo at the pane's centre.
 class View {
@@ -21,18 +21,32 @@ class View {
 
 const POINT = 7; // radius on the screen
 
+// One model's view: its canvas of the whole photo, over that a sharper one of the part in sight, and the sheet. Panes share a view.
 class Pane {
-  constructor(scene, view, kind, title) {
-    Object.assign(this, { scene, view, kind });
+  constructor(settings, view, kind) {
+    Object.assign(this, { settings, view, kind });
     this.canvas = make("canvas", {
       class: "ils-canvas", tabindex: 0, role: "application", "data-kind": kind,
       "aria-label": "Photo to click on. Arrow keys move a cursor, space clicks, h shows all keys.",
     });
-    this.title = make("div", { class: "ils-pane-title" }, title);
-    this.element = make("div", { class: "ils-pane" }, this.canvas, this.title);
+    this.title = make("div", { class: "ils-pane-title" });
+    this.tile = make("img", { class: "ils-sheet", alt: "", "aria-hidden": "true", hidden: true });
+    this.element = make("div", { class: "ils-pane" }, this.tile, this.canvas, this.title);
   }
 
-  // Width and height in CSS pixels, and the canvas at the screen's own resolution.
+  // The ipycanvases, as soon as there are views of them. The mouse and the keys shall not reach them.
+  embed(whole, part) {
+    Object.assign(this, { whole, part });
+    for (const canvas of [whole, part]) {
+      canvas.classList.add("ils-sheet");
+      canvas.removeAttribute("tabindex");
+      canvas.setAttribute("aria-hidden", "true");
+    }
+    this.tile.before(whole);
+    this.tile.after(part);
+  }
+
+  // Width and height in CSS pixels, and the sheet at the screen's own resolution.
   measure() {
     const ratio = window.devicePixelRatio || 1;
     const width = this.element.clientWidth, height = this.element.clientHeight;
@@ -64,29 +78,25 @@ class Pane {
     ];
   }
 
+  // Pixels of the screen for each of the canvas with the whole photo.
+  get magnification() {
+    return (this.scale * this.ratio * this.view.info.width) / (this.whole?.width || 1);
+  }
+
   draw(look) {
     if (!this.element.clientWidth || !this.element.clientHeight) return; // out of sight: drawn when it comes back
     this.measure();
-    const context = this.canvas.getContext("2d"), { scene, scale, ratio } = this, { info } = this.view;
+    const context = this.canvas.getContext("2d"), { ratio } = this, { info } = this.view;
     // What is in the picture, for whoever measures how long it takes.
-    Object.assign(this.canvas.dataset, { early: scene.masks.early ?? false, answered: look.points.filter((p) => p.answered).length });
+    this.canvas.dataset.answered = look.points.filter((p) => p.answered).length;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    if (!scene.photo) return;
-    // From here on in pixels of the photo.
-    context.setTransform(scale * ratio, 0, 0, scale * ratio, this.left * ratio, this.top * ratio);
-    context.imageSmoothingEnabled = scale < 2;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(scene.photo, 0, 0, info.width, info.height);
-    if (scene.tile) {
-      const [left, top, right, bottom] = scene.tile.box;
-      context.drawImage(scene.tile.bitmap, left, top, right - left, bottom - top);
-    }
-    context.imageSmoothingEnabled = false;
-    if (look.showMask) {
-      if (scene.objects) this.drawObjects(context, look);
-      const mask = scene.masks[this.kind];
-      if (mask) this.drawMask(context, mask, look);
+    if (!this.whole || !info.name) return;
+    this.put(this.whole, [0, 0, info.width, info.height], this.whole.width, this.whole.height);
+    this.tile.hidden = this.part.hidden = !look.detail;
+    if (look.detail) {
+      this.put(this.tile, look.detail, this.tile.naturalWidth, this.tile.naturalHeight);
+      this.put(this.part, look.detail, this.part.width, this.part.height);
     }
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (look.showPoints) look.points.forEach((point, index) => this.drawPoint(context, point, index === look.hovered));
@@ -94,43 +104,11 @@ class Pane {
     if (look.cursor) this.drawCursor(context, look.cursor);
   }
 
-  drawObjects(context, look) {
-    const { fill, width, height, outlines, colourOf } = this.scene.objects, { info } = this.view;
-    if (!look.outlineOnly && !look.compare) { // what has changed shall stand out
-      context.globalAlpha = look.opacity * 0.7;
-      context.drawImage(fill, 0, 0, info.width, info.height);
-      context.globalAlpha = 1;
-    }
-    for (const [label, path] of outlines) this.stroke(context, path, width, height, rgb(colourOf(label)), 2.5);
-  }
-
-  drawMask(context, mask, look) {
-    const { masks } = this.scene, { info } = this.view;
-    if (!look.outlineOnly) {
-      context.globalAlpha = look.opacity * (mask.changes ? 0.6 : 1);
-      context.drawImage(mask.fill, 0, 0, info.width, info.height);
-    }
-    if (mask.changes) {
-      context.globalAlpha = 0.75;
-      context.drawImage(mask.changes, 0, 0, info.width, info.height);
-    }
-    context.globalAlpha = 1;
-    if (!mask.outline) return;
-    this.stroke(context, mask.outline, masks.width, masks.height, "white", 3.5);
-    this.stroke(context, mask.outline, masks.width, masks.height, rgb(look.edge), 2, masks.early);
-  }
-
-  // A line of the same width on the screen at every zoom; dashed while the model is still learning.
-  stroke(context, path, width, height, colour, line, dashed = false) {
-    const { info } = this.view, unit = width / info.width / this.scale; // of the mask's pixels to one of the screen
-    context.save();
-    context.scale(info.width / width, info.height / height);
-    context.lineWidth = line * unit;
-    context.lineCap = "round";
-    context.strokeStyle = colour;
-    if (dashed) context.setLineDash([6 * unit, 5 * unit]);
-    context.stroke(path);
-    context.restore();
+  // Let a picture of so many pixels cover a part of the photo.
+  put(picture, [left, top, right, bottom], across, down) {
+    const { scale, ratio } = this, [wide, high] = [((right - left) * scale) / across, ((bottom - top) * scale) / down];
+    picture.style.transform = `translate(${left * scale + this.left}px, ${top * scale + this.top}px) scale(${wide}, ${high})`;
+    picture.style.imageRendering = Math.min(wide, high) * ratio < 2 ? "auto" : "pixelated";
   }
 
   place(point) {
@@ -139,7 +117,7 @@ class Pane {
 
   // A blue disk with a plus, or an orange square with a minus: they differ in shape, too. Smaller if not made by the user.
   drawPoint(context, point, hovered) {
-    const [x, y] = this.place(point), { colours } = this.scene.model.get("fixed_settings");
+    const [x, y] = this.place(point), { colours } = this.settings;
     const r = (point.seed ? 0.65 : 1) * (hovered ? POINT + 3 : POINT);
     context.save();
     context.lineWidth = 2;

@@ -19,14 +19,14 @@ function segmented(label, options, choose) {
   return { element, update };
 }
 
-// While it is being moved, the page follows at once; the kernel hears of it when it is let go.
-function slider(label, title, low, high, step, moved, released) {
+// The kernel hears of it while it is being moved ("input"), or when it is let go ("change").
+function slider(label, title, [low, high, step], when, action) {
   const input = make("input", { type: "range", min: low, max: high, step, "aria-label": label, title });
   const value = make("span", { class: "ils-value" });
   const element = make("label", { class: "ils-slider", title }, make("span", {}, label), input, value);
   const tell = () => { value.textContent = `${Math.round(input.value * 100)}%`; };
-  input.addEventListener("input", () => { tell(); moved?.(Number(input.value)); });
-  input.addEventListener("change", () => released(Number(input.value)));
+  input.addEventListener("input", tell);
+  input.addEventListener(when, () => action(Number(input.value)));
   return { element, update: (now) => { if (!input.matches(":active")) { input.value = now; tell(); } } };
 }
 
@@ -78,10 +78,10 @@ function bottomBar(ui) {
   ].map(([name, trait, label, title]) => [trait, button(ui, name, label, title, () => ui.set(trait, !model.get(trait)))]);
   const colour = button(ui, null, "Colour of the mask", "Another colour for the mask (c)", () => shortcut(ui, "c", false));
   colour.append(make("span", { class: "ils-swatch" }));
-  const opacity = slider("Opacity", "How much the mask covers ([ and ])", 0.05, 1, 0.05,
-    (value) => { ui.local("opacity", value); }, (value) => ui.set("opacity", value));
-  const threshold = slider("Threshold", "Probability from which a pixel belongs to the object (< and >)", 0.05, 0.95, 0.05,
-    null, (value) => ui.ask("threshold", value));
+  const opacity = slider("Opacity", "How much the mask covers ([ and ])", [0.05, 1, 0.05], "input",
+    (value) => ui.set("opacity", value));
+  const threshold = slider("Threshold", "Probability from which a pixel belongs to the object (< and >)", [0.05, 0.95, 0.05],
+    "change", (value) => ui.ask("threshold", value));
   const look = make("div", { class: "ils-group", role: "group", "aria-label": "How it looks" },
     ...flips.map(([, b]) => b), colour, opacity.element, threshold.element);
   const element = make("div", { class: "ils-bar", role: "toolbar", "aria-label": "Object and view" },

@@ -5,20 +5,27 @@ const PATIENCE = 4000; // milliseconds after which a click that Python has not t
 class Interface {
   constructor(model, root) {
     Object.assign(this, { model, root, panes: [], pending: new Map(), provisional: null, cursor: null, mouse: null, hovered: -1 });
+    this.id = randomId();
     this.controller = new AbortController();
-    this.scene = new Scene(model, (other) => this.photoChanged(other));
-    this.view = new View(this.scene.info);
+    this.info = { name: "", width: 1, height: 1 }; // of the photo that is seen
+    this.view = new View(this.info);
     this.build();
     listen(this, this.controller.signal);
     this.observe();
+    this.embed().catch((error) => {
+      const text = `The canvas cannot be shown (${error.message ?? error}); is ipycanvas installed where the page comes from?`;
+      this.say({ text, kind: "error" });
+    });
   }
 
   build() {
     const { model } = this;
     this.parts = [topBar(this), bottomBar(this), zoomBar(this), insightsPanel(this), objectsBar(this), (this.film = filmStrip(this))];
     const [top, bottom, zoom, panel, objects, film] = this.parts.map((part) => part.element);
-    this.learning = new Pane(this.scene, this.view, "learning", "");
-    this.fixed = new Pane(this.scene, this.view, "fixed", "fixed model");
+    const settings = model.get("fixed_settings");
+    this.learning = new Pane(settings, this.view, "learning");
+    this.fixed = new Pane(settings, this.view, "fixed");
+    this.fixed.title.textContent = "fixed model";
     this.bar = make("div", { class: "ils-progress", role: "progressbar", "aria-label": "Learning" }, make("span"));
     this.panesBox = make("div", { class: "ils-panes" }, this.fixed.element, this.learning.element);
     this.legend = make("div", { class: "ils-legend" },
@@ -27,21 +34,45 @@ class Interface {
     this.stage = make("div", { class: "ils-stage" }, make("div", { class: "ils-view" }, this.panesBox, this.legend, zoom, this.bar));
     this.status = make("div", { class: "ils-status", role: "status", "aria-live": "polite" });
     this.body = make("div", { class: "ils-body" }, this.stage, panel);
-    const { colours } = model.get("fixed_settings");
-    for (const [name, colour] of Object.entries(colours)) this.root.style.setProperty(`--ils-${name}`, rgb(colour));
+    for (const [name, colour] of Object.entries(settings.colours)) this.root.style.setProperty(`--ils-${name}`, rgb(colour));
     this.root.append(top, this.body, bottom, this.status, objects, film, this.help);
+  }
+
+  // Put views of the ipycanvases into the panes, and follow what Python draws on them.
+  async embed() {
+    const { model } = this, manager = model.widget_manager, names = model.get("canvases"), views = {};
+    this.children = [];
+    for (const [name, reference] of Object.entries(names)) {
+      const child = await manager.get_model(reference.slice("IPY_MODEL_".length));
+      views[name] = await manager.create_view(child);
+      this.children.push({ child, view: views[name] });
+    }
+    if (this.controller.signal.aborted) return this.removeChildren();
+    this.learning.embed(views.learning.el, views.learning_detail.el);
+    this.fixed.embed(views.fixed.el, views.fixed_detail.el);
+    for (const { child } of this.children) {
+      for (const layer of child.get("_canvases")) layer.on("new-frame", () => this.redraw(), this); // its size may be another
+    }
+    const layers = (view) => view.model.get("_canvases");
+    layers(views.learning)[0].on("new-frame", () => this.photoDrawn(), this);
+    for (const layer of layers(views.learning_detail)) layer.on("new-frame", () => this.detailDrawn({ masks: true }), this);
+    this.photoDrawn();
+  }
+
+  removeChildren() {
+    for (const { child, view } of this.children ?? []) {
+      for (const layer of child.get("_canvases")) layer.off(null, null, this);
+      view.remove();
+    }
   }
 
   observe() {
     const on = (names, handler) => names.forEach((name) => this.model.on(`change:${name}`, handler));
-    const scene = this.scene;
-    on(["photo", "photo_info"], () => this.soon("photo", () => scene.loadPhoto()));
     on(["compare", "panel"], () => this.soon("resize", () => this.resize()));
-    on(["layers", "colour", "compare"], () => this.soon("masks", () => scene.loadMasks()));
-    on(["objects"], () => scene.loadObjects());
     on(["points"], () => this.redraw());
     on(["tool", "opacity", "colour", "outline_only", "show_mask", "show_points", "compare", "panel", "state", "objects", "film", "photo_info",
       "insights", "target"], () => this.soon("update", () => this.update()));
+    on(["detail"], () => this.detailChanged());
     on(["progress"], () => this.showProgress());
     on(["message"], () => this.say(this.model.get("message")));
     this.model.on("msg:custom", (message, buffers) => this.receive(message, buffers));
@@ -53,15 +84,17 @@ class Interface {
     this.showProgress();
     this.update();
     this.resize();
-    scene.loadPhoto();
   }
 
   close() {
     this.controller.abort();
     this.resizes.disconnect();
     this.film.close();
+    this.removeChildren();
     this.model.off(); // of this view only
     clearTimeout(this.timer);
+    clearTimeout(this.detailTimer);
+    if (this.tileAddress) URL.revokeObjectURL(this.tileAddress);
   }
 
   // Several traits change with one message; do what follows from them once.
@@ -74,7 +107,7 @@ class Interface {
   // --- telling Python ---------------------------------------------------------------------------------------------
 
   ask(action, value = null) {
-    this.model.send({ event: "do", action, value, photo: this.scene.info.name });
+    this.model.send({ event: "do", action, value, photo: this.info.name });
   }
 
   // Here at once, in Python and in other views as soon as may be.
@@ -88,9 +121,9 @@ class Interface {
   }
 
   click({ x, y, positive }) {
-    const id = crypto.randomUUID ? crypto.randomUUID() : String(Math.random());
+    const id = randomId();
     this.pending.set(id, { x, y, positive, answered: false });
-    this.model.send({ event: "click", id, x, y, positive, photo: this.scene.info.name });
+    this.model.send({ event: "click", id, x, y, positive, photo: this.info.name });
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       if (this.pending.size) this.say({ text: "The kernel has not taken the click yet: it is busy with another cell, or it has stopped.", kind: "error" });
@@ -103,13 +136,13 @@ class Interface {
       this.pending.delete(message.received);
       this.redraw();
     } else if (message.thumbnail !== undefined) this.film.thumbnail(message.thumbnail, buffers[0]);
-    else if (message.detail) this.scene.loadTile(message.detail, message.photo, buffers[0]);
+    else if (message.tile === this.id) this.loadTile(buffers[0]);
   }
 
   // --- points -----------------------------------------------------------------------------------------------------
 
   get points() {
-    if (!this.scene.isCurrent) return []; // the photo is still to come
+    if (this.info.name !== this.model.get("photo_info").name) return []; // the photo is still to come
     const known = this.model.get("points");
     return [...known, ...this.pending.values(), ...(this.provisional ? [this.provisional] : [])];
   }
@@ -170,7 +203,7 @@ class Interface {
   }
 
   fit() {
-    this.view.fit(this.scene.info);
+    this.view.fit(this.info);
     this.viewChanged();
   }
 
@@ -178,33 +211,76 @@ class Interface {
     this.view.keepInside();
     this.root.classList.toggle("ils-zoomed", this.view.zoom > 1);
     this.redraw();
+    this.askDetailSoon();
+  }
+
+  // Where the screen has many more pixels than the canvas, lines would be coarse, and the photo may have more to show; where it has
+  // far fewer, lines would break up. Then ask for the part in sight alone, pixel for pixel.
+  askDetailSoon() {
     clearTimeout(this.detailTimer);
     this.detailTimer = setTimeout(() => this.askDetail(), 150);
   }
 
-  // Where the screen shows more than was sent, or pixels become visible, ask for the photo's own.
   askDetail() {
-    const { photo, info, tile } = this.scene, pane = this.learning;
-    if (!photo || this.controller.signal.aborted) return;
-    const sent = photo.width / info.width, wanted = pane.scale * pane.ratio;
-    if (wanted <= 1.2 * sent || (sent === 1 && photo.width * photo.height <= 400000)) return;
-    const box = pane.visible();
-    if (tile && tile.scale === pane.scale && box.every((value, i) => (i < 2 ? value >= tile.box[i] : value <= tile.box[i]))) return;
-    const size = [(box[2] - box[0]) * wanted, (box[3] - box[1]) * wanted].map(Math.ceil);
-    this.model.send({ event: "detail", box, size, photo: info.name });
+    const pane = this.learning, { info } = this;
+    if (!pane.whole || !info.name || !pane.width || this.controller.signal.aborted) return;
+    const tell = (box, density) => {
+      this.requests = (this.requests ?? 0) + 1; // so that what Python says of it is news, even if it is the same part
+      const about = { view: this.id, photo: info.name, request: this.requests, ratio: pane.ratio };
+      this.model.send({ event: "detail", box, density, ...about });
+    };
+    if (pane.magnification > 0.6 && pane.magnification < 1.4) {
+      if (this.detail) tell(null, 0);
+      this.detail = null;
+      return this.redraw();
+    }
+    const box = pane.visible(), [left, top, right, bottom] = box, [across, down] = [0.12 * (right - left), 0.12 * (bottom - top)];
+    const density = pane.scale * pane.ratio, known = this.detail;
+    const covered = known && box.every((value, i) => (i < 2 ? value >= known.box[i] : value <= known.box[i]));
+    if (!covered || known.density !== density) {
+      tell([left - across, top - down, right + across, bottom + down], density);
+    }
   }
 
-  photoChanged(other) {
+  // Python says which part it is about to draw; it is shown when its masks and the photo there have come.
+  detailChanged() {
+    const { view, photo, box, density, request } = this.model.get("detail");
+    const mine = view === this.id && photo === this.info.name && request === this.requests;
+    this.detail = mine ? { box, density, masks: false, tile: false } : null;
+    this.redraw();
+  }
+
+  detailDrawn(what) {
+    if (!this.detail) return;
+    Object.assign(this.detail, what);
+    this.redraw();
+  }
+
+  async loadTile(data) {
+    const address = URL.createObjectURL(new Blob([bytesOf(data)])), { detail } = this;
+    const tiles = [this.learning.tile, this.fixed.tile];
+    for (const tile of tiles) tile.src = address;
+    if (this.tileAddress) URL.revokeObjectURL(this.tileAddress);
+    this.tileAddress = address;
+    await Promise.all(tiles.map((tile) => tile.decode())).catch(() => {}); // another has come in the meantime
+    if (detail === this.detail) this.detailDrawn({ tile: true });
+  }
+
+  // What the canvas shows is the photo that was spoken of last.
+  photoDrawn() {
+    const info = this.model.get("photo_info"), other = info.name !== this.info.name || info.width !== this.info.width;
+    if (!info.name) return;
+    this.info = info;
     if (other) {
-      this.view.fit(this.scene.info);
-      this.cursor = null;
+      this.view.fit(info);
+      this.cursor = this.detail = null;
       this.resize();
     }
     this.redraw();
   }
 
   resize() {
-    const width = this.stage.clientWidth, { info } = this.scene;
+    const width = this.stage.clientWidth, { info } = this;
     if (!width) return;
     if (info.name && !this.shape) this.shape = clamp(info.height / info.width, 0.5, 0.8); // once: nothing shall jump later
     const across = this.model.get("compare") ? width / 2 : width;
@@ -212,22 +288,22 @@ class Interface {
     this.panesBox.style.height = `${height}px`;
     this.root.style.setProperty("--ils-height", `${height}px`);
     this.redraw();
+    this.askDetailSoon();
   }
 
   redraw() {
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = null;
-      const { model } = this, settings = model.get("fixed_settings");
-      const colour = settings.mask_colours[model.get("colour") % settings.mask_colours.length];
+      const { model, detail } = this;
       const look = {
         points: this.points, hovered: this.hovered, cursor: this.cursor, compare: model.get("compare"),
-        showMask: model.get("show_mask"), showPoints: model.get("show_points"), outlineOnly: model.get("outline_only"),
-        opacity: model.get("opacity"), edge: colour.map((part) => Math.round(part * 0.55)),
+        showPoints: model.get("show_points"), detail: detail?.masks && detail.tile ? detail.box : null,
       };
       for (const pane of this.panes) pane.draw(look);
       this.parts[2].update();
-      this.root.dataset.photo = this.scene.info.name;
+      this.root.dataset.photo = this.info.name;
+      this.root.dataset.detail = Boolean(look.detail);
     });
   }
 

@@ -23,6 +23,7 @@ from fake_session import FakeSession
 from ilsegkit.widget import ClickSegmenter
 
 grey = np.full((160, 320, 3), 128, np.uint8)
+grey[:8, :8] = (255, 0, 255)
 photos = {"wide": grey, "tall": grey.transpose(1, 0, 2)[:, ::2].copy(), "third": grey[:100]}
 session = FakeSession(reach=30, steps=10, pause=0.02, fails_beyond=310)
 segmenter = ClickSegmenter(session, photos, folder="done", classes=["cat", "dog"])
@@ -146,12 +147,7 @@ def test_fast_clicks_all_arrive(fresh):
 
 def test_a_dot_is_there_at_once_while_the_kernel_is_busy(fresh):
     """Another cell runs; the click is drawn all the same, and answered afterwards."""
-    fresh.page.evaluate(
-        """() => {
-            const panel = window.jupyterapp.shell.currentWidget;
-            panel.sessionContext.session.kernel.requestExecute({code: 'import time; time.sleep(1.5)'});
-        }"""
-    )
+    fresh.execute("import time; time.sleep(1.5)", wait=False)
     began = time.monotonic()
     fresh.click(100, 75)
     shows(fresh, 99, 76, BLUE)
@@ -175,6 +171,16 @@ def test_an_exception_is_shown_below_the_photo(fresh):
     fresh.click(100, 75)
     shows(fresh, 120, 95, MASK)
     fresh.says("1 click ")
+
+
+def test_a_model_s_thread_that_dies_says_so_and_is_replaced(fresh):
+    fresh.execute("session.fail_with = SystemExit()")
+    fresh.click(100, 75)
+    fresh.says("died")
+    fresh.execute("session.fail_with = None")
+    fresh.click(200, 75)
+    shows(fresh, 220, 95, MASK)
+    assert clicks_on_disk(fresh, 1) == [[200, 75, 1]]
 
 
 # --- fingers ----------------------------------------------------------------------------------------------------------
@@ -252,10 +258,7 @@ def test_a_single_point_is_deleted(fresh, how):
 
 
 def test_stop(fresh):
-    fresh.page.evaluate(
-        """() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
-            .requestExecute({code: 'session.pause = 0.5'}).done"""
-    )
+    fresh.execute("session.pause = 0.5")
     try:
         fresh.click(100, 75)
         fresh.wait(lambda: fresh.button("Stop").is_visible())
@@ -266,10 +269,7 @@ def test_stop(fresh):
         assert time.monotonic() - began < 3
         fresh.says("1 click ")
     finally:
-        fresh.page.evaluate(
-            """() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
-                .requestExecute({code: 'session.pause = 0.02'}).done"""
-        )
+        fresh.execute("session.pause = 0.02")
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
@@ -332,9 +332,12 @@ def test_every_control_has_a_name(fresh):
     fresh.click(100, 75)
     fresh.press("Enter", "k", "i")
     fresh.says("finished")
+    # The sheet above the canvases speaks for them, and they are no stop for Tab.
+    assert fresh.root.locator("canvas[tabindex]:not(.ils-canvas)").count() == 0
     unnamed = fresh.root.evaluate(
         """root => [...root.querySelectorAll("button, input, select, canvas, svg[role], img")]
             .filter(e => e.offsetParent !== null || e instanceof SVGElement)
+            .filter(e => !e.closest("[aria-hidden=true]"))
             .filter(e => ![e, e.closest("button")].some(each => each?.getAttribute("aria-label") || each?.getAttribute("alt")))
             .filter(e => !e.textContent.trim() && !e.closest("label, button")?.textContent.trim())
             .map(e => e.outerHTML.slice(0, 120))"""
@@ -385,6 +388,11 @@ def test_the_compare_view_and_the_insights(fresh, artefacts):
     fresh.says("1 click ")
     fresh.press("k", "i")
     fresh.wait(lambda: fresh.pane("fixed").is_visible())
+    fresh.press("m")
+    for kind in ("learning", "fixed"):
+        shows(fresh, 2, 2, (255, 0, 255), kind=kind)
+        shows(fresh, 20, 20, (GREY,) * 3, kind=kind)
+    fresh.press("m")
     fresh.click(200, 75)
     fresh.says("2 clicks")
     gained, lost = COLOURS["gained"], COLOURS["lost"]
@@ -407,6 +415,7 @@ def test_the_compare_view_and_the_insights(fresh, artefacts):
     panel = fresh.root.get_by_label("Insights").last
     assert panel.locator("svg").count() == 2
     assert fresh.root.locator(".ils-layer").count() > 3
+    fresh.wait(lambda: fresh.root.get_attribute("data-detail") == "true")  # lines as wide as in one pane
     fresh.page.screenshot(path=artefacts / "lab-compare.png")
     fresh.press("k")
     fresh.wait(lambda: fresh.pane("fixed").is_hidden())
@@ -464,6 +473,11 @@ def test_zooming_and_panning_keep_clicks_where_they_are_made(fresh, artefacts):
     assert (moved[0] - x, moved[1] - y) == (pytest.approx(-100, abs=2), pytest.approx(-30, abs=2))
     fresh.click(258, 121, button="right")
     assert clicks_on_disk(fresh, 2) == [[255, 118, 1], [258, 121, 0]]
+    fresh.wait(lambda: fresh.root.get_attribute("data-detail") == "true")  # thin lines, where pixels of the canvas would show
+    white = like(fresh.pixels(), (255, 255, 255), 2)
+    border = np.flatnonzero(white[40])
+    assert border.size, "the outline of the mask is in sight"
+    assert max(map(len, np.split(border, np.flatnonzero(np.diff(border) > 1) + 1))) <= 3
     fresh.page.screenshot(path=artefacts / "lab-zoom.png")
     fresh.press("f")
     fresh.wait(lambda: fresh.view()["scale"] < 8)
@@ -517,16 +531,81 @@ def test_in_a_narrow_window_and_under_css_scaling(fresh, artefacts):
         fresh.wait(lambda: fresh.pane().bounding_box()["width"] > 800)
 
 
+SIZES = """
+import numpy as np
+from fake_session import FakeSession
+from ilsegkit.widget import ClickSegmenter
+
+large = np.full((1000, 8000, 3), 128, np.uint8)
+large[400:600, 4000:4100:2] = 255  # lines that only the photo's own pixels show
+large[400:600, 4001:4100:2] = 0
+photos = {"large": large, "dot": large[:1, :1], "line": large[:1, :300]}
+segmenter = ClickSegmenter(FakeSession(reach=300), photos, folder="sizes")
+segmenter
+"""
+SECOND = """
+other = ClickSegmenter(FakeSession(), large[:100, :200])
+other
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(open_notebook):
+    """Two widgets in one kernel, the first with photos of uncommon sizes."""
+    notebook = open_notebook("sizes.ipynb", SIZES, SECOND)
+    notebook.run_all()
+    yield notebook
+    notebook.close()
+
+
+def test_two_widgets_in_one_kernel(pair):
+    second = pair.page.locator(".ilsegkit").nth(1)
+    pair.wait(lambda: second.get_attribute("data-photo") == "image 1")
+    pair.click(5000, 500)
+    pair.says("1 click ")
+    second.locator("canvas[data-kind=learning]").focus()
+    pair.press("ArrowLeft", "Space")
+    pair.wait(lambda: "1 click " in second.locator(".ils-status").inner_text())
+    pair.press("Enter")  # goes to the one with the focus
+    pair.wait(lambda: "finished" in second.locator(".ils-status").inner_text())
+    assert "1 click " in pair.status()
+    shows(pair, 5100, 600, MASK)
+    assert not pair.errors
+
+
+def test_photos_of_8000_pixels_and_of_one(pair, artefacts):
+    clicks = pair.server.folder / "sizes" / "clicks"
+    pair.pane().scroll_into_view_if_needed()
+    pair.pane().focus()
+    pair.press("r")
+    pair.says("dropped")
+    pair.page.mouse.move(*pair.place(4050, 500))
+    pair.page.mouse.wheel(0, -2500)
+    pair.wait(lambda: pair.root.get_attribute("data-detail") == "true" and pair.view()["scale"] > 10)
+    shows(pair, 4050, 500, (255, 255, 255))
+    shows(pair, 4051, 500, (0, 0, 0))
+    pair.click(4051, 501)
+    pair.says("1 click ")
+    assert json.loads((clicks / "large.json").read_text())["open"]["clicks"] == [[4051, 501, 1]]
+    shows(pair, 4050, 500, tuple(round(255 + (part - 255) * 0.45) for part in SKY))
+    pair.page.screenshot(path=artefacts / "lab-large.png")
+    for name, place in (("dot", (0, 0)), ("line", (150, 0))):
+        pair.press("n")
+        pair.wait(lambda name=name: pair.root.get_attribute("data-photo") == name)
+        shows(pair, *place, (GREY,) * 3)
+        pair.click(*place)
+        pair.says("1 click ")
+        assert json.loads((clicks / f"{name}.json").read_text())["open"]["clicks"] == [[*place, 1]]
+    assert not pair.errors
+
+
 # --- pages and kernels ------------------------------------------------------------------------------------------------
 
 
 def test_a_second_view_and_a_reloaded_page_show_everything(fresh):
     fresh.click(200, 75)
     shows(fresh, 215, 95, MASK)
-    fresh.page.evaluate(
-        """() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
-            .requestExecute({code: 'segmenter.threshold(0.55)'}).done"""
-    )
+    fresh.execute("segmenter.threshold(0.55)")
     fresh.page.evaluate("window.jupyterapp.commands.execute('notebook:create-output-view')")
     fresh.wait(lambda: fresh.page.locator(".ilsegkit").count() == 2)
     fresh.page.wait_for_timeout(1000)
