@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -45,6 +46,12 @@ class Report:
     published : mapping of row to mapping of column to float
         The paper's clicks.
     used : sequence of Used
+    missing : mapping of str to str, optional
+        Sequences that were left out, and why.
+    pooled : sequence of Used, optional
+        Columns over the objects of several sequences together.
+    profile : str, optional
+        How large it was, in a line.
 
     Examples
     --------
@@ -56,9 +63,19 @@ class Report:
     SA            1.0
     """
 
-    def __init__(self, title: str, source: str, published: Mapping[str, Mapping[str, float]], used: Sequence[Used]) -> None:
+    def __init__(
+        self,
+        title: str,
+        source: str,
+        published: Mapping[str, Mapping[str, float]],
+        used: Sequence[Used],
+        missing: Mapping[str, str] | None = None,
+        pooled: Sequence[Used] = (),
+        profile: str = "",
+    ) -> None:
         self.title, self.source, self.used = title, source, list(used)
-        self._published = published
+        self.missing, self.profile = dict(missing or {}), profile
+        self._published, self._pooled = published, list(pooled)
 
     @property
     def synthetic(self) -> bool:
@@ -67,7 +84,8 @@ class Report:
 
     def clicks(self) -> pd.DataFrame:
         """Our clicks@q: a row for each method, a column for each sequence."""
-        return pd.DataFrame({part.heading: {m: r.clicks_at() for m, r in part.results.items()} for part in self.used})
+        parts = [*self.used, *self._pooled]
+        return pd.DataFrame({part.heading: {m: r.clicks_at() for m, r in part.results.items()} for part in parts})
 
     def published(self) -> pd.DataFrame:
         """The paper's clicks@q."""
@@ -125,25 +143,29 @@ class Report:
             learning_curves(part.results, below, clicks, window)
         return figure
 
-    def save(self, folder: str | PathLike[str], name: str) -> None:
-        """Write ``name.csv`` and ``name.png``."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self.clicks().to_csv(Path(folder) / f"{name}.csv", lineterminator="\n")
+    def save(self, folder: str | PathLike[str], name: str) -> tuple[Path, Path]:
+        """Write ``name.csv`` and ``name.png``; gives their paths."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        table, picture = folder / f"{name}.csv", folder / f"{name}.png"
+        self.clicks().to_csv(table, lineterminator="\n")
         figure = self.figure()
-        figure.savefig(Path(folder) / f"{name}.png", dpi=120)
+        figure.savefig(picture, dpi=120)
+        figure.clear()
+        return table, picture
 
     def _captions(self) -> tuple[str, str]:
-        ours = (
-            "Ours: SYNTHETIC scenes, not to be compared with real images"
-            if self.synthetic
-            else "Ours: real images, small sample"
-        )
-        return f"Paper, {self.source}: clicks@q", f"{ours}: clicks@q (number of objects)"
+        images = "SYNTHETIC scenes, not to be compared with real images" if self.synthetic else "real images"
+        return f"Paper, {self.source}: clicks@q", f"Ours, {images}: clicks@q (number of objects)"
+
+    def _notes(self) -> list[str]:
+        return [self.profile, *(f"{name} is left out: {why}" for name, why in self.missing.items())]
 
     def __str__(self) -> str:
         paper, ours = self._captions()
         tables = {paper: _with_change(self.published()), ours: _with_change(self.clicks()), "Data": self.data()}
-        return "\n\n".join([self.title, *(f"{caption}\n{table.to_string(na_rep='')}" for caption, table in tables.items())])
+        texts = [f"{caption}\n{table.to_string(na_rep='')}" for caption, table in tables.items()]
+        return "\n\n".join(text for text in (self.title, *texts, *self._notes()) if text)
 
     def _repr_html_(self) -> str:
         tables = [
@@ -153,7 +175,8 @@ class Report:
             for table, caption in zip((self.published(), self.clicks()), self._captions(), strict=True)
         ]
         boxes = "".join(f"<div>{table}</div>" for table in tables)
-        return f'<div style="display: flex; flex-wrap: wrap; gap: 2em">{boxes}</div>{self.data().to_html(border=0)}'
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes() if note)
+        return f'<div style="display: flex; flex-wrap: wrap; gap: 2em">{boxes}</div>{self.data().to_html(border=0)}{notes}'
 
     __repr__ = __str__
 
