@@ -333,6 +333,23 @@ def _clicks_at(answer: Answer) -> None:
         raise Wrong("a target that is reached after the cap counts as the cap")
 
 
+@_of("6.2")
+def _iou_at(answer: Answer) -> None:
+    records = [[0.4, 0.6, 0.9], [0.8], [0.2, 0.4]]
+    means = {1: 1.4 / 3, 2: 1.8 / 3, 4: 2.1 / 3}
+    try:
+        got = {k: _number(answer(records, k)) for k in means}
+    except IndexError:
+        raise Wrong("an object with fewer than k clicks has no k-th IoU: take its last one") from None
+    if _close(got[2], 0.5):
+        raise Wrong("the object that was good after one click is left out: it keeps its last IoU, 0.8")
+    if _close(got[1], 1.8 / 3) or _close(got[1], 1.6 / 3):
+        raise Wrong("clicks are counted from 1: IoU@1 is the first number of each object")
+    for k, wanted in means.items():
+        if not _close(got[k], wanted):
+            raise Wrong(f"IoU@{k} of {records} is {wanted:.3f}, not {got[k]:.3f}")
+
+
 @_of("7.1")
 def _saving(answer: Answer) -> None:
     initial, adapted = [10, 20, 3], [5, 20, 2]

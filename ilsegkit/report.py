@@ -98,7 +98,7 @@ class Report:
     def savings(self, confidence: float = 0.95) -> pd.DataFrame:
         """Clicks saved against the initial model, per object, with a bootstrap interval over the same objects.
 
-        An interval that holds 0 means: with so few objects it could be chance.
+        An interval that holds 0 means: with so few objects it may be chance; the column `verdict` says so.
         """
         rows = []
         for part in self.used:
@@ -113,7 +113,9 @@ class Report:
                         (saved,), np.mean, confidence_level=confidence, method="percentile", rng=np.random.default_rng(0)
                     ).confidence_interval
                     low, high = float(interval.low), float(interval.high)
-                rows.append({"sequence": part.heading, "method": method, "saved": saved.mean(), "from": low, "to": high})
+                verdict = "fewer clicks" if low > 0 else "more clicks" if high < 0 else "may be chance"
+                row = {"sequence": part.heading, "method": method, "saved": saved.mean(), "from": low, "to": high}
+                rows.append({**row, "verdict": verdict})
         return pd.DataFrame(rows).set_index(["sequence", "method"]).round(2)
 
     def data(self) -> pd.DataFrame:
@@ -130,17 +132,32 @@ class Report:
         ]
         return pd.DataFrame(rows).set_index("sequence")
 
-    def figure(self, clicks: int = 4, window: int = 10) -> Figure:
-        """Above, IoU@k against clicks; below, IoU@4 against the objects processed; a column for each sequence."""
+    def figure(self, clicks: int = 4, window: int | None = None) -> Figure:
+        """Above, IoU@k against clicks; below, IoU@4 against the objects processed; a column for each sequence.
+
+        Parameters
+        ----------
+        clicks : int, optional
+            Below, another k than 4.
+        window : int, optional
+            Below, the number of objects of a running mean; if left out, a third of the shortest sequence, and 3 to 100.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
         import matplotlib.pyplot as plt
 
         from .plots import iou_curves, learning_curves
 
         count = len(self.used)
+        if window is None:
+            window = int(np.clip(min(len(next(iter(part.results.values()))) for part in self.used) // 3, 3, 100))
         figure, axes = plt.subplots(2, count, figsize=(4.2 * count + 0.6, 6), squeeze=False, layout="constrained")
         for part, (above, below) in zip(self.used, axes.T, strict=True):
             iou_curves(part.results, above, part.heading + (", synthetic" if part.synthetic else ""))
             learning_curves(part.results, below, clicks, window)
+            below.set_ylabel(f"IoU@{clicks}, running mean of {window}")
         return figure
 
     def save(self, folder: str | PathLike[str], name: str) -> tuple[Path, Path]:

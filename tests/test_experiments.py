@@ -236,6 +236,10 @@ def test_report_tells_what_is_synthetic_and_how_sure_it_is(tmp_path):
     saved = report.savings().loc[("scenes@85 (10)", "SA")]
     assert saved["saved"] == 1.8
     assert 0 < saved["from"] < 1.8 < saved["to"] <= 2
+    assert saved["verdict"] == "fewer clicks"
+    one_better = {"initial": initial, "SA": results(*[(0.5, 0.6, 0.9)] * 9, (0.9,))}
+    assert Report("T", "", {}, [Used("a", False, 0, one_better)]).savings()["verdict"].item() == "may be chance"
+    assert [ax.get_ylabel() for ax in report.figure().get_axes()] == ["mean IoU", "IoU@4, running mean of 3"]
     table, picture = report.save(tmp_path, "table3")
     assert pd.read_csv(table, index_col=0).loc["SA"].item() == 1.2
     assert picture.stat().st_size > 1000

@@ -39,7 +39,7 @@ def rooftops(rng: np.random.Generator, style: np.random.Generator, progress: flo
     houses: list[np.ndarray] = []
     taken = np.zeros((SIZE, SIZE), bool)
     for _ in range(60):
-        if len(houses) == 7:
+        if len(houses) == 4:
             break
         centre = rng.uniform(35, SIZE - 35, 2)
         roof, parts = _roof(rng, centre, street + rng.choice([0, np.pi / 2]) + rng.normal(0, 0.06))
@@ -48,7 +48,7 @@ def rooftops(rng: np.random.Generator, style: np.random.Generator, progress: flo
         taken |= roof
         houses.append(roof)
         drop_shadow(image, roof, shadow, 0.55, 1.5)
-        tone = colour(rng, earth if rng.random() < 0.6 else tones[rng.integers(len(tones))], 0.08)
+        tone = colour(rng, earth if rng.random() < 0.8 else tones[rng.integers(len(tones))], 0.06)
         period = rng.uniform(3.5, 6)
         for part, angle in parts:  # two slopes, one of them in the light
             tiles = stripes(SIZE, angle, period)
@@ -57,13 +57,15 @@ def rooftops(rng: np.random.Generator, style: np.random.Generator, progress: flo
         for _ in range(rng.integers(0, 4)):  # chimneys, windows, fields of panels
             rows, columns = np.nonzero(roof)
             at = rng.integers(len(rows))
-            corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * rng.uniform(2, 14, 2)
+            corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * rng.uniform(2, 8, 2)
             panel = outline(turned(corners, street, (columns[at], rows[at])), SIZE) & roof
             fill(image, panel, colour(rng, [(0.16, 0.18, 0.24), (0.34, 0.35, 0.38), (0.75, 0.74, 0.7)][rng.integers(3)], 0.2))
     trees = np.zeros((SIZE, SIZE), bool)
     leaves = rough(rng, SIZE, (0.16, 0.25, 0.12), (0.28, 0.36, 0.18), 5, 0.15)
     for _ in range(rng.integers(8, 20)):
         tree = outline(blob(rng, rng.uniform(0, SIZE, 2), rng.uniform(6, 17), 0.35, waves=8), SIZE)
+        if (tree & taken).sum() > 0.3 * tree.sum():  # trees stand beside houses, and lean over them
+            continue
         drop_shadow(image, tree, shadow, 0.5, 1.5)
         fill(image, tree, leaves * relief(tree, light, 9)[..., None])
         trees |= tree
@@ -73,9 +75,9 @@ def rooftops(rng: np.random.Generator, style: np.random.Generator, progress: flo
 
 def _roof(rng: np.random.Generator, centre: np.ndarray, angle: float) -> tuple[np.ndarray, list[tuple[np.ndarray, float]]]:
     """A hipped roof of one or two wings: its outline, and the slopes with the direction each faces."""
-    wings = [(0.0, 0.0, rng.uniform(38, 80), rng.uniform(26, 44), 0.0)]
+    wings = [(0.0, 0.0, rng.uniform(56, 96), rng.uniform(34, 54), 0.0)]
     if rng.random() < 0.6:
-        length, width = rng.uniform(28, 50), rng.uniform(22, 32)
+        length, width = rng.uniform(36, 60), rng.uniform(28, 40)
         wings.append((rng.choice([-1, 1]) * (wings[0][2] - width) / 2, wings[0][3] / 2 + length / 4, length, width, np.pi / 2))
     whole, slopes = np.zeros((SIZE, SIZE), bool), []
     for x, y, length, width, turn in wings:
@@ -101,7 +103,7 @@ def fundus(rng: np.random.Generator, style: np.random.Generator, progress: float
     image *= (1 - 0.35 * (field / 150) ** 2 + 0.06 * noise(rng, SIZE, 120, 1))[..., None]
     side = rng.choice([-1, 1])
     centre = middle + np.array([side * rng.uniform(25, 80), rng.normal(0, 14)])
-    radius = rng.uniform(23, 38)
+    radius = rng.uniform(30, 42)
     disc = outline(blob(rng, centre, radius, 0.07, rng.uniform(0.8, 1.2), 3), SIZE)
     macula = np.hypot(columns - centre[0] + side * 100, rows - centre[1] - 8)
     image *= (1 - 0.35 * np.exp(-((macula / 26) ** 2)))[..., None]
@@ -115,9 +117,9 @@ def fundus(rng: np.random.Generator, style: np.random.Generator, progress: float
         crescent = outline(
             blob(rng, centre - (side * radius * rng.uniform(0.3, 0.6), rng.normal(0, 6)), radius * 1.08, 0.12), SIZE
         )
-        fill(image, ndimage.gaussian_filter((crescent & ~disc).astype(float), 1.5), pale * 0.9, rng.uniform(0.3, 0.75))
-    rim = ndimage.gaussian_filter(disc.astype(float), rng.uniform(1.2, 3.0))
-    fill(image, rim, pale * (1 + 0.05 * noise(rng, SIZE, 12)[..., None]), rng.uniform(0.55, 0.9))
+        fill(image, ndimage.gaussian_filter((crescent & ~disc).astype(float), 1.5), pale * 0.9, rng.uniform(0.3, 0.6))
+    rim = ndimage.gaussian_filter(disc.astype(float), rng.uniform(0.8, 1.8))
+    fill(image, rim, pale * (1 + 0.05 * noise(rng, SIZE, 12)[..., None]), rng.uniform(0.7, 0.95))
     cup = outline(blob(rng, centre + rng.normal(0, 4, 2), radius * rng.uniform(0.35, 0.6), 0.1), SIZE)
     fill(image, ndimage.gaussian_filter(cup.astype(float), 2), np.clip(pale * 1.12, 0, 1), 0.7)
     for start in (0.35, 0.55, 0.75, -0.35, -0.55, -0.8):
@@ -173,8 +175,8 @@ def cells(rng: np.random.Generator, style: np.random.Generator, progress: float)
         body = pieces == 1 + np.argmax(ndimage.sum_labels(body, pieces, range(1, count + 1)))
         bodies.append((body, whole))
         halo = ndimage.gaussian_filter(ndimage.binary_dilation(body, iterations=2).astype(float) - body, 1.2)
-        image += rng.uniform(0.04, 0.09) * np.clip(halo, 0, 1)[..., None] * tint
-        plasma = ground * (1 + rng.uniform(-0.1, -0.02) + 0.06 * coarse * relief(body, light, 12))
+        image += rng.uniform(0.07, 0.12) * np.clip(halo, 0, 1)[..., None] * tint
+        plasma = ground * (1 + rng.uniform(-0.12, -0.05) + 0.06 * coarse * relief(body, light, 12))
         fill(image, ndimage.gaussian_filter(body.astype(float), 1), np.clip(plasma, 0, 1)[..., None] * tint, 0.8)
         for _ in range(rng.integers(2, 9)):  # vacuoles
             spot = outline(blob(rng, centre + rng.normal(0, radius / 2.5, 2), rng.uniform(1.5, 4.5), 0.2), SIZE) & body
@@ -201,10 +203,10 @@ def moths(rng: np.random.Generator, style: np.random.Generator, progress: float)
     _leaves(rng, image, int(rng.integers(6, 18)), [tuple(bark * 1.1), tuple(lichen), petal], light)
     shapes: list[Seen] = []
     for _ in range(rng.integers(2, 5)):
-        tone = bark * (1 - (mix := rng.random())) + lichen * mix
+        tone = bark * (1 - (mix := rng.uniform(0.3, 0.7))) + lichen * mix
         moth = _moth(rng, image, rng.uniform(50, SIZE - 50, 2), rng.uniform(34, 66), tone, petal)
         shapes = [(seen & ~moth, whole) for seen, whole in shapes] + [(moth, moth)]
-    front = _leaves(rng, image, int(rng.integers(1, 5)), [tuple(lichen), petal], light)
+    front = _leaves(rng, image, int(rng.integers(0, 3)), [tuple(lichen), petal], light)
     picture = camera(rng, image, rng.uniform(0.6, 1.2), rng.uniform(0.75, 1.15), rng.uniform(0.93, 1.07, 3), 0.02)
     return picture, _one_of(rng, [(seen & ~front, whole) for seen, whole in shapes])
 
@@ -227,7 +229,7 @@ def _moth(
     hind = lobe(-0.35, 0.42 * span, 0.34, 0.45 * span, 0.4)
     fore = lobe(0.15 + sweep / 2, 0.55 * span, 0.32, 0.6 * span, -sweep)
     body = lobe(-0.1, 0, 0.6, 0.13, 0)
-    moth = hind | fore | body
+    moth = ndimage.binary_fill_holes(ndimage.binary_closing(np.pad(hind | fore | body, 3), iterations=2))[3:-3, 3:-3]
     drop_shadow(image, moth, (3, 5), 0.4, 3)
     out = np.hypot(along, aside)
     fur = 1 + 0.08 * noise(rng, SIZE, 4, 2)
