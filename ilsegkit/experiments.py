@@ -65,7 +65,7 @@ class Profile:
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("offline", "SYNTHETIC scenes, made by a program", 8, max_clicks=8),
+        Profile("offline", "SYNTHETIC scenes, made by a program", 8, max_clicks=6),
         Profile("small", "small sets of real images", 10),
         Profile("paper", "the paper's own sets", None, literal=True),
     )

@@ -103,7 +103,7 @@ def fundus(rng: np.random.Generator, style: np.random.Generator, progress: float
     image *= (1 - 0.35 * (field / 150) ** 2 + 0.06 * noise(rng, SIZE, 120, 1))[..., None]
     side = rng.choice([-1, 1])
     centre = middle + np.array([side * rng.uniform(25, 80), rng.normal(0, 14)])
-    radius = rng.uniform(30, 42)
+    radius = rng.uniform(23, 38)
     disc = outline(blob(rng, centre, radius, 0.07, rng.uniform(0.8, 1.2), 3), SIZE)
     macula = np.hypot(columns - centre[0] + side * 100, rows - centre[1] - 8)
     image *= (1 - 0.35 * np.exp(-((macula / 26) ** 2)))[..., None]
@@ -117,9 +117,9 @@ def fundus(rng: np.random.Generator, style: np.random.Generator, progress: float
         crescent = outline(
             blob(rng, centre - (side * radius * rng.uniform(0.3, 0.6), rng.normal(0, 6)), radius * 1.08, 0.12), SIZE
         )
-        fill(image, ndimage.gaussian_filter((crescent & ~disc).astype(float), 1.5), pale * 0.9, rng.uniform(0.3, 0.6))
-    rim = ndimage.gaussian_filter(disc.astype(float), rng.uniform(0.8, 1.8))
-    fill(image, rim, pale * (1 + 0.05 * noise(rng, SIZE, 12)[..., None]), rng.uniform(0.7, 0.95))
+        fill(image, ndimage.gaussian_filter((crescent & ~disc).astype(float), 1.5), pale * 0.9, rng.uniform(0.3, 0.75))
+    rim = ndimage.gaussian_filter(disc.astype(float), rng.uniform(1.2, 3.0))
+    fill(image, rim, pale * (1 + 0.05 * noise(rng, SIZE, 12)[..., None]), rng.uniform(0.55, 0.9))
     cup = outline(blob(rng, centre + rng.normal(0, 4, 2), radius * rng.uniform(0.35, 0.6), 0.1), SIZE)
     fill(image, ndimage.gaussian_filter(cup.astype(float), 2), np.clip(pale * 1.12, 0, 1), 0.7)
     for start in (0.35, 0.55, 0.75, -0.35, -0.55, -0.8):
@@ -175,8 +175,8 @@ def cells(rng: np.random.Generator, style: np.random.Generator, progress: float)
         body = pieces == 1 + np.argmax(ndimage.sum_labels(body, pieces, range(1, count + 1)))
         bodies.append((body, whole))
         halo = ndimage.gaussian_filter(ndimage.binary_dilation(body, iterations=2).astype(float) - body, 1.2)
-        image += rng.uniform(0.07, 0.12) * np.clip(halo, 0, 1)[..., None] * tint
-        plasma = ground * (1 + rng.uniform(-0.12, -0.05) + 0.06 * coarse * relief(body, light, 12))
+        image += rng.uniform(0.04, 0.09) * np.clip(halo, 0, 1)[..., None] * tint
+        plasma = ground * (1 + rng.uniform(-0.1, -0.02) + 0.06 * coarse * relief(body, light, 12))
         fill(image, ndimage.gaussian_filter(body.astype(float), 1), np.clip(plasma, 0, 1)[..., None] * tint, 0.8)
         for _ in range(rng.integers(2, 9)):  # vacuoles
             spot = outline(blob(rng, centre + rng.normal(0, radius / 2.5, 2), rng.uniform(1.5, 4.5), 0.2), SIZE) & body
@@ -202,9 +202,9 @@ def moths(rng: np.random.Generator, style: np.random.Generator, progress: float)
     image *= 0.6 + 0.4 * cracks
     _leaves(rng, image, int(rng.integers(6, 18)), [tuple(bark * 1.1), tuple(lichen), petal], light)
     shapes: list[Seen] = []
-    for _ in range(rng.integers(2, 5)):
+    for _ in range(rng.integers(1, 4)):
         tone = bark * (1 - (mix := rng.uniform(0.3, 0.7))) + lichen * mix
-        moth = _moth(rng, image, rng.uniform(50, SIZE - 50, 2), rng.uniform(34, 66), tone, petal)
+        moth = _moth(rng, image, rng.uniform(50, SIZE - 50, 2), rng.uniform(42, 70), tone, petal)
         shapes = [(seen & ~moth, whole) for seen, whole in shapes] + [(moth, moth)]
     front = _leaves(rng, image, int(rng.integers(0, 3)), [tuple(lichen), petal], light)
     picture = camera(rng, image, rng.uniform(0.6, 1.2), rng.uniform(0.75, 1.15), rng.uniform(0.93, 1.07, 3), 0.02)
