@@ -5,11 +5,17 @@ been measured stays in --out, so a search can be stopped, gone on with, and wide
 that no other has begun: start one for each core.
 
     python benchmarks/tune_adaptation.py IA --rate 1e-5 --rate 3e-5 --steps 5 --scope decoder
+
+What is not given is as stored with the weights. With --alone, each value is tried with all else as stored, and --plot
+draws how much each setting matters.
+
+    python benchmarks/tune_adaptation.py SA --alone --rate 1e-5 --rate 4e-5 --keep 1 --plot benchmarks/sensitivity_sa.png
 """
 
 import itertools
 import json
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +25,7 @@ import torch
 import typer
 
 import ilsegkit as ils
-from ilsegkit.adaptation import Adaptation, Settings
+from ilsegkit.adaptation import Adaptation, Settings, named_adaptation
 
 SETS = ("food_plates", "butterflies", "facades", "em_membranes")
 TARGET = 0.85
@@ -65,15 +71,52 @@ def table(out: Path) -> pd.DataFrame:
     return frame
 
 
+def grid(stored: Settings, values: Mapping[str, Sequence], alone: bool) -> list[Settings]:
+    """The stored settings, changed to every combination of the values, or to one of them at a time."""
+    values = {name: given for name, given in values.items() if given}
+    if alone:
+        return [stored, *(replace(stored, **{name: value}) for name, given in values.items() for value in given)]
+    return [replace(stored, **dict(zip(values, some, strict=True))) for some in itertools.product(*values.values())]
+
+
+def plot(frame: pd.DataFrame, mode: str, stored: Settings, path: Path) -> None:
+    """Clicks against the fixed model's when one setting is changed and all else is as stored; the ring is what is stored."""
+    import matplotlib.pyplot as plt
+
+    frame = frame[frame["mode"] == mode].fillna({"confident": 0.0})
+    names = [field.name for field in fields(Settings)]
+    centre = {name: value or 0.0 if name == "confident" else value for name, value in asdict(stored).items()}
+    alone = {
+        name: frame[
+            (frame[[n for n in names if n != name]] == pd.Series({n: v for n, v in centre.items() if n != name})).all(axis=1)
+        ]
+        for name in names
+    }
+    alone = {name: rows.sort_values(name) for name, rows in alone.items() if len(rows) > 1}
+    figure, axes = plt.subplots(1, len(alone), figsize=(2.3 * len(alone) + 0.6, 2.7), sharey=True, layout="constrained")
+    for ax, (name, rows) in zip(np.atleast_1d(axes), alone.items(), strict=True):
+        labels = [value if isinstance(value, str) else f"{value:g}" for value in rows[name]]
+        ax.plot(labels, rows["ratio"], "o-", color="#0072b2", markersize=4)
+        chosen = list(rows[name]).index(centre[name])
+        ax.plot(chosen, rows["ratio"].iloc[chosen], "o", markersize=11, markerfacecolor="none", color="#d55e00")
+        ax.axhline(1, color="grey", linestyle=":", linewidth=1)
+        ax.set_xlabel({"lam": "λ", "gamma": "γ"}.get(name, name))
+        ax.tick_params(axis="x", labelsize=8)
+    np.atleast_1d(axes)[0].set_ylabel("clicks / fixed model's")
+    figure.savefig(path, dpi=110)
+
+
 def main(
     mode: Annotated[str, typer.Argument(help="IA or SA")],
-    rate: list[float] = [1e-5],  # noqa: B006  (typer copies)
-    steps: list[int] = [1],  # noqa: B006
-    lam: list[float] = [1.0],  # noqa: B006
-    gamma: list[float] = [1.0],  # noqa: B006
-    keep: list[float] = [1.0],  # noqa: B006
-    confident: Annotated[list[float], typer.Option(help="0 for never stopping early")] = [0.0],  # noqa: B006
-    scope: list[str] = ["all"],  # noqa: B006
+    rate: list[float] = [],  # noqa: B006  (typer copies)
+    steps: list[int] = [],  # noqa: B006
+    lam: list[float] = [],  # noqa: B006
+    gamma: list[float] = [],  # noqa: B006
+    keep: list[float] = [],  # noqa: B006
+    confident: Annotated[list[float], typer.Option(help="0 for never stopping early")] = [],  # noqa: B006
+    scope: list[str] = [],  # noqa: B006
+    alone: Annotated[bool, typer.Option("--alone", help="change one setting at a time")] = False,
+    plot_to: Annotated[Path | None, typer.Option("--plot", help="draw how much each setting matters")] = None,
     data: Path = Path("../shared/data"),
     weights: Path | None = None,
     count: Annotated[int, typer.Option(help="objects of each set")] = 12,
@@ -84,27 +127,31 @@ def main(
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     model = ils.load_model(weights, "cpu")
+    which = {"IA": "image", "SA": "sequence"}[mode]
+    stored = getattr(named_adaptation(mode, model.adaptation), which)
+    values = {"rate": rate, "steps": steps, "lam": lam, "gamma": gamma, "keep": keep, "scope": scope}
+    settings = grid(stored, {**values, "confident": [value or None for value in confident]}, alone)
     chosen = objects(data, count)
-    grid = [
-        Settings(n, r, la, g, k, c or None, s)
-        for r, n, la, g, k, c, s in itertools.product(rate, steps, lam, gamma, keep, confident, scope)
-    ]
-    candidates = [("none", Adaptation()), *((mode, Adaptation(**{{"IA": "image", "SA": "sequence"}[mode]: s})) for s in grid)]
-    for name, adaptation in candidates:
-        settings = next((asdict(s) for s in (adaptation.image, adaptation.sequence) if s is not None), {})
-        path = out / ("_".join([name, *(f"{k}={v}" for k, v in settings.items())]) + ".json")
+    for name, given in [("none", None), *((mode, one) for one in settings)]:
+        values = {} if given is None else asdict(given)
+        path = out / ("_".join([name, *(f"{k}={v}" for k, v in values.items())]) + ".json")
         try:
             path.open("x").close()  # this combination is ours
         except FileExistsError:
             continue
         try:
-            row = {"mode": name, **settings, **measure(model, adaptation, chosen, max_clicks)}
+            adaptation = Adaptation() if given is None else Adaptation(**{which: given})
+            row = {"mode": name, **values, **measure(model, adaptation, chosen, max_clicks)}
         except BaseException:
             path.unlink()
             raise
         path.write_text(json.dumps(row))
         typer.echo(json.dumps(row))
-    typer.echo(table(out).to_string(index=False, float_format="{:.4g}".format))
+    found = table(out)
+    shown = found.map(lambda value: value if isinstance(value, str) else "" if pd.isna(value) else f"{value:.3g}")
+    typer.echo(shown.to_markdown(index=False, disable_numparse=True))
+    if plot_to is not None:
+        plot(found, mode, stored, plot_to)
 
 
 if __name__ == "__main__":

@@ -254,11 +254,13 @@ class Session:
                 self._optimizer = torch.optim.Adam(self.model.parameters())
             for group in self._optimizer.param_groups:
                 group["lr"] = settings.rate
-            # The whole image is what the first click on the next object will see; with a zoom, later ones see a window.
+            # With a zoom, the whole image is seen with the first click alone, and later ones with a window.
             seen = state.frame or frame
             for view in [frame] if seen is frame else [frame, seen]:
-                prediction = (state.logits > 0).float() if view is seen else frame.at_frame_size(mask)
-                shown = kept_clicks(state.clicks, settings.keep, self._rng)
+                if view is seen:
+                    prediction, shown = (state.logits > 0).float(), kept_clicks(state.clicks, settings.keep, self._rng)
+                else:
+                    prediction, shown = frame.at_frame_size(mask), list(state.clicks[:1])
                 outcome = adapt(
                     self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, shown, on_step
                 )

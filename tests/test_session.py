@@ -279,13 +279,21 @@ def test_a_sequence_learns_from_the_whole_image_and_from_the_window(tiny_model, 
     mask = np.zeros((200, 300), bool)
     mask[50:90, 60:120] = True
     monkeypatch.setattr(type(session), "mask", mask)
-    session.click(80, 70)
+    for x in (80, 84, 88, 92):
+        session.click(x, 70)
     now = session._now
     assert now.frame.window != (0, 0, 200, 300)
     seen = []
-    monkeypatch.setattr(session_module, "adapt", lambda model, frame, clicks, p, *rest: seen.append((frame, p)) or Nothing)
+
+    def spy(model, frame, clicks, prediction, settings, anchor, optimizer, shown, on_step):
+        seen.append((frame, prediction, shown))
+        return Nothing
+
+    monkeypatch.setattr(session_module, "adapt", spy)
     session.finish()
-    (frame, prediction), (view, _) = seen
+    (frame, prediction, on_whole), (view, _, in_window) = seen
+    assert on_whole == [now.clicks[0]]  # the network never sees the whole image with more
+    assert len(in_window) == 2  # half of them, by the settings
     assert frame.window == (0, 0, 200, 300)
     assert torch.equal(prediction, frame.at_frame_size(mask))
     assert view is now.frame
