@@ -385,7 +385,7 @@ def _bootstrap(answer: Answer) -> None:
 
 
 @_of("9.1")
-def _all_shown(answer: Answer) -> None:
+def _without_anchor(answer: Answer) -> None:
     model = SimpleNamespace(adaptation={"SA": {"steps": 1, "rate": 2e-5, "lam": 0.3, "gamma": 1.0, "keep": 0.5}})
     adaptation = answer(model)
     if not isinstance(adaptation, Adaptation):
@@ -394,10 +394,10 @@ def _all_shown(answer: Answer) -> None:
         raise Wrong(f"this adaptation is {adaptation.name!r}; it should be SA alone")
     if adaptation.sequence.rate != 2e-5:
         raise Wrong("start from the model's own settings (model.adaptation), not from the paper's: the rates differ")
-    if adaptation.sequence.keep != 1:
-        raise Wrong(f"the network is shown {adaptation.sequence.keep:.0%} of the clicks; it should be all of them: keep=1")
-    if adaptation.sequence.lam != 0.3:
-        raise Wrong("only `keep` should change")
+    if adaptation.sequence.gamma != 0:
+        raise Wrong(f"Eq. 3 still holds the model back: gamma is {adaptation.sequence.gamma:g}, it should be 0")
+    if (adaptation.sequence.lam, adaptation.sequence.keep) != (0.3, 0.5):
+        raise Wrong("only `gamma` should change")
 
 
 @_of("10.1")

@@ -124,8 +124,10 @@ MISTAKES = [
     ("8.1", lambda d, rng: np.quantile(d, [0.025, 0.975]), "spread of the objects"),
     ("8.1", lambda d, rng: (d.mean() - 0.01, d.mean() + 0.01), "too narrow"),
     ("8.1", lambda d, rng: (d.mean() + 1, d.mean() + 2), "does not hold"),
-    ("9.1", lambda model: Adaptation(sequence=Settings(1, 1e-6, 0.5, 2.0, keep=1.0)), "model's own settings"),
-    ("9.1", lambda model: Adaptation(sequence=Settings(**model.adaptation["SA"])), "keep=1"),
+    ("9.1", lambda model: Adaptation(sequence=Settings(1, 1e-6, 0.5, 0.0)), "model's own settings"),
+    ("9.1", lambda model: Adaptation(sequence=Settings(**model.adaptation["SA"])), "holds the model back"),
+    ("9.1", lambda model: Adaptation(sequence=Settings(1, 2e-5, 0.3, 0.0)), "only `gamma`"),
+    ("9.1", lambda model: Settings(1, 2e-5, 0.3, 0.0), "ils.Adaptation"),
     ("10.1", lambda masks: np.uint8(np.sum(masks, 0)), "the second 2"),
     ("10.1", lambda masks: np.max([m * (i + 1) for i, m in enumerate(masks)], 0), "uint8"),
 ]

@@ -192,7 +192,7 @@ def cells(rng: np.random.Generator, style: np.random.Generator, progress: float)
 
 
 def moths(rng: np.random.Generator, style: np.random.Generator, progress: float) -> tuple[np.ndarray, np.ndarray]:
-    """Moths with spread wings on bark and lichen of their colours, among petals like their hind wings; one is the object."""
+    """Moths of one kind with spread wings, on bark and lichen of their colours, among leaves like their hind wings."""
     bark = colour(rng, [(0.42, 0.34, 0.27), (0.47, 0.45, 0.38), (0.30, 0.26, 0.24)][style.integers(3)], 0.15)
     lichen = colour(rng, colour(style, (0.58, 0.60, 0.50), 0.15), 0.08)
     petal = [(0.80, 0.45, 0.20), (0.75, 0.33, 0.38), (0.78, 0.70, 0.35)][style.integers(3)]
