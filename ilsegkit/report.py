@@ -158,6 +158,7 @@ class Report:
             iou_curves(part.results, above, part.heading + (", synthetic" if part.synthetic else ""))
             learning_curves(part.results, below, clicks, window)
             below.set_ylabel(f"IoU@{clicks}, running mean of {window}")
+            below.legend(loc="best")
         return figure
 
     def save(self, folder: str | PathLike[str], name: str) -> tuple[Path, Path]:
