@@ -333,6 +333,23 @@ def _clicks_at(answer: Answer) -> None:
         raise Wrong("a target that is reached after the cap counts as the cap")
 
 
+@_of("6.2")
+def _iou_at(answer: Answer) -> None:
+    records = [[0.4, 0.6, 0.9], [0.8], [0.2, 0.4]]
+    means = {1: 1.4 / 3, 2: 1.8 / 3, 4: 2.1 / 3}
+    try:
+        got = {k: _number(answer(records, k)) for k in means}
+    except IndexError:
+        raise Wrong("an object with fewer than k clicks has no k-th IoU: take its last one") from None
+    if _close(got[2], 0.5):
+        raise Wrong("the object that was good after one click is left out: it keeps its last IoU, 0.8")
+    if _close(got[1], 1.8 / 3) or _close(got[1], 1.6 / 3):
+        raise Wrong("clicks are counted from 1: IoU@1 is the first number of each object")
+    for k, wanted in means.items():
+        if not _close(got[k], wanted):
+            raise Wrong(f"IoU@{k} of {records} is {wanted:.3f}, not {got[k]:.3f}")
+
+
 @_of("7.1")
 def _saving(answer: Answer) -> None:
     initial, adapted = [10, 20, 3], [5, 20, 2]
@@ -368,7 +385,7 @@ def _bootstrap(answer: Answer) -> None:
 
 
 @_of("9.1")
-def _all_shown(answer: Answer) -> None:
+def _without_anchor(answer: Answer) -> None:
     model = SimpleNamespace(adaptation={"SA": {"steps": 1, "rate": 2e-5, "lam": 0.3, "gamma": 1.0, "keep": 0.5}})
     adaptation = answer(model)
     if not isinstance(adaptation, Adaptation):
@@ -377,10 +394,10 @@ def _all_shown(answer: Answer) -> None:
         raise Wrong(f"this adaptation is {adaptation.name!r}; it should be SA alone")
     if adaptation.sequence.rate != 2e-5:
         raise Wrong("start from the model's own settings (model.adaptation), not from the paper's: the rates differ")
-    if adaptation.sequence.keep != 1:
-        raise Wrong(f"the network is shown {adaptation.sequence.keep:.0%} of the clicks; it should be all of them: keep=1")
-    if adaptation.sequence.lam != 0.3:
-        raise Wrong("only `keep` should change")
+    if adaptation.sequence.gamma != 0:
+        raise Wrong(f"Eq. 3 still holds the model back: gamma is {adaptation.sequence.gamma:g}, it should be 0")
+    if (adaptation.sequence.lam, adaptation.sequence.keep) != (0.3, 0.5):
+        raise Wrong("only `gamma` should change")
 
 
 @_of("10.1")

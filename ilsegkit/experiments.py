@@ -24,12 +24,12 @@ from .data import FolderDataset, Sample, open_sequence
 from .data.sequences import ObjectSequence, Spec
 from .data.store import roots
 from .errors import DataError
-from .evaluation import _fingerprint, evaluate
+from .evaluation import Results, _fingerprint, evaluate
 from .model import InteractiveSegmenter, load_model
 from .report import Report, Used
 from .session import Session
 
-__all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Method", "OwnFolder", "Profile", "run"]
+__all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Method", "OwnFolder", "Profile", "results_folder", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class Profile:
 
     Attributes
     ----------
+    name, images : str
+        The images in a few words.
     most : int or None
         Objects of each sequence at most.
     max_clicks : int
@@ -49,18 +51,27 @@ class Profile:
     """
 
     name: str
+    images: str
     most: int | None
     max_clicks: int = 20
     literal: bool = False
 
+    def __str__(self) -> str:
+        objects = "all objects" if self.most is None else f"at most {self.most} objects of a sequence"
+        model = "your own model; Algorithm 1 and the paper's settings, literally" if self.literal else "the bundled model"
+        return f"{self.name}: {self.images}; {objects}, at most {self.max_clicks} clicks on each; {model}"
+
 
 PROFILES: dict[str, Profile] = {
-    "offline": Profile("offline", 8, max_clicks=8),
-    "small": Profile("small", 10),
-    "paper": Profile("paper", None, literal=True),
+    profile.name: profile
+    for profile in (
+        Profile("offline", "SYNTHETIC scenes, made by a program", 8, max_clicks=6),
+        Profile("small", "small sets of real images", 10),
+        Profile("paper", "the paper's own sets", None, literal=True),
+    )
 }
 
-#: Where the paper departs from its one learning rate (section 4.4).
+#: Where the paper departs from its one learning rate for SA (section 4.4).
 SEQUENCE_RATES = {"drions": 1e-5}
 
 
@@ -114,20 +125,34 @@ class Experiment:
         The numbers of the paper's table, in clicks.
     parts : mapping of profile to sequence of (str or OwnFolder)
         Names of `ilsegkit.data.SEQUENCES`, or folders.
+    averages : mapping of str to sequence of str, optional
+        Columns over the objects of several sequences together.
+
+    Examples
+    --------
+    >>> EXPERIMENTS["table3"].published["SA"]
+    {'DRIONS-DB@90 (110)': 3.6, 'Rooftop@80 (65)': 3.6}
+    >>> EXPERIMENTS["table3"].sequences("paper")
+    ['drions', 'rooftop']
     """
 
     title: str
     source: str
     methods: tuple[Method, ...]
     published: Mapping[str, Mapping[str, float]]
-    parts: Mapping[str, Sequence[str | OwnFolder]] = field(default_factory=dict)
+    parts: Mapping[str, Sequence[str | OwnFolder]]
+    averages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def sequences(self, profile: str) -> list[str]:
+        """The names of its sequences at a size."""
+        return [_name(part) for part in self.parts[profile]]
 
 
-def _rows(columns: str, **rows: str) -> dict[str, dict[str, float]]:
+def _rows(columns: str, rows: Mapping[str, str]) -> dict[str, dict[str, float]]:
     """A table written down as text; '-' is a number that the paper does not give."""
     names = columns.split("; ")
     return {
-        row.replace("_", "+"): {n: float(v) for n, v in zip(names, values.split(), strict=True) if v != "-"}
+        row: {name: float(value) for name, value in zip(names, values.split(), strict=True) if value != "-"}
         for row, values in rows.items()
     }
 
@@ -142,10 +167,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         FOUR,
         _rows(
             "Berkeley@90; YouTube-VOS@85; COCO seen@85; COCO unseen@85; COCO unseen 6k@85",
-            initial="5.4 8.8 10.0 11.9 13.2",
-            IA="4.9 7.4 9.1 10.7 10.6",
-            SA="5.3 6.9 9.7 10.6 10.0",
-            IA_SA="4.9 - 9.1 9.9 9.3",
+            {
+                "initial": "5.4 8.8 10.0 11.9 13.2",
+                "IA": "4.9 7.4 9.1 10.7 10.6",
+                "SA": "5.3 6.9 9.7 10.6 10.0",
+                "IA+SA": "4.9 - 9.1 9.9 9.3",
+            },
         ),
         {
             "offline": ("scenes-shift",),
@@ -159,10 +186,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         FOUR,
         _rows(
             "donut@85 (2540); bench@85 (3500); umbrella@85 (3979); bed@85 (1450)",
-            initial="11.6 15.1 13.1 6.8",
-            IA="9.2 14.1 11.9 5.5",
-            SA="7.1 14.0 11.1 5.5",
-            IA_SA="6.5 13.3 10.2 5.0",
+            {
+                "initial": "11.6 15.1 13.1 6.8",
+                "IA": "9.2 14.1 11.9 5.5",
+                "SA": "7.1 14.0 11.1 5.5",
+                "IA+SA": "6.5 13.3 10.2 5.0",
+            },
         ),
         {
             "offline": ("scenes-moths",),
@@ -176,10 +205,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         FOUR,
         _rows(
             "DRIONS-DB@90 (110); Rooftop@80 (65)",
-            initial="13.3 8.9",
-            IA="11.4 6.3",
-            SA="3.6 3.6",
-            IA_SA="3.1 3.6",
+            {
+                "initial": "13.3 8.9",
+                "IA": "11.4 6.3",
+                "SA": "3.6 3.6",
+                "IA+SA": "3.1 3.6",
+            },
         ),
         {
             "offline": ("scenes-fundus", "scenes-rooftops"),
@@ -191,36 +222,25 @@ EXPERIMENTS: dict[str, Experiment] = {
         "Against the state of the art",
         "Table 4",
         (FOUR[0], FOUR[3]),
-        {
-            "iFCN + graph cut": {
-                "VOC12 val@85": 6.88,
-                "GrabCut@90": 6.04,
-                "Berkeley@90": 8.65,
-                "COCO seen@85": 8.31,
-                "COCO unseen@85": 7.82,
+        _rows(
+            "VOC12 val@85; GrabCut@90; Berkeley@90; DAVIS16 10%@85; COCO seen@85; COCO unseen@85; COCO average@85",
+            {
+                "iFCN + graph cut": "6.88 6.04 8.65 - 8.31 7.82 7.94",
+                "TSLFN": "4.58 3.76 6.49 - - - 9.62",
+                "ITIS": "3.80 5.60 - - - - -",
+                "CAG": "3.62 3.58 5.60 - 5.40 6.10 5.93",
+                "BRS": "- 3.60 5.08 5.58 - - -",
+                "Latent Diversity": "- 4.79 - 5.95 - - 7.86",
+                "initial": "3.44 3.29 5.36 6.44 10.03 11.93 11.51",
+                "IA+SA": "3.18 3.07 4.94 5.57 9.14 9.87 9.69",
             },
-            "TSLFN": {"VOC12 val@85": 4.58, "GrabCut@90": 3.76, "Berkeley@90": 6.49},
-            "ITIS": {"VOC12 val@85": 3.80, "GrabCut@90": 5.60},
-            "CAG": {
-                "VOC12 val@85": 3.62,
-                "GrabCut@90": 3.58,
-                "Berkeley@90": 5.60,
-                "COCO seen@85": 5.40,
-                "COCO unseen@85": 6.10,
-            },
-            "BRS": {"GrabCut@90": 3.60, "Berkeley@90": 5.08, "DAVIS16 10%@85": 5.58},
-            "Latent Diversity": {"GrabCut@90": 4.79, "DAVIS16 10%@85": 5.95},
-            **_rows(
-                "VOC12 val@85; GrabCut@90; Berkeley@90; DAVIS16 10%@85; COCO seen@85; COCO unseen@85",
-                initial="3.44 3.29 5.36 6.44 10.03 11.93",
-                IA_SA="3.18 3.07 4.94 5.57 9.14 9.87",
-            ),
-        },
+        ),
         {
             "offline": ("scenes-shift",),
             "small": ("grabcut-20", "davis2016-val-10pct", "coco-val-100"),
             "paper": ("voc2012-val", "grabcut", "berkeley", "davis16-10pct", "coco-seen", "coco-unseen"),
         },
+        averages={"COCO average": ("coco-seen", "coco-unseen")},
     ),
     "ablation": Experiment(
         "What the corrections in the loss are worth",
@@ -232,10 +252,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             Method("SA without corrections", "SA", corrections=False),
             FOUR[2],
         ),
-        {
-            name: {"COCO unseen 6k@85": clicks}
-            for name, clicks in (("initial", 13.2), ("IA", 10.6), ("SA without corrections", 11.9), ("SA", 10.0))
-        },
+        _rows("COCO unseen 6k@85", {"initial": "13.2", "IA": "10.6", "SA without corrections": "11.9", "SA": "10.0"}),
         {"offline": ("scenes-moths",), "small": (FUNDUS, "coco-val-100"), "paper": ("coco-unseen-6k",)},
     ),
 }
@@ -286,10 +303,8 @@ def run(
 
     Examples
     --------
-    >>> import tempfile
-    >>> report = run("table2", most=1, out=tempfile.mkdtemp())
-    >>> list(report.clicks().index)
-    ['initial', 'IA', 'SA', 'IA+SA']
+    >>> report = run("table2", "small")  # doctest: +SKIP
+    >>> report.clicks(), report.savings(), report.figure()  # doctest: +SKIP
     """
     if name not in EXPERIMENTS:
         raise DataError(f"there is no experiment {name!r}; choose one of {', '.join(EXPERIMENTS)}")
@@ -302,38 +317,69 @@ def run(
                 "the profile 'paper' needs a model of your own; train it with 'ilsegkit train --preset paper', give its weights"
             )
         model = load_model()
-    folder = Path(out or os.environ.get("ILSEGKIT_RESULTS", "runs/experiments")) / profile
-    parts = {_name(part): part for part in experiment.parts[profile]}
+    size = size if most is None else replace(size, most=most)
+    parts = dict(zip(experiment.sequences(profile), experiment.parts[profile], strict=True))
     if unknown := set(sequences or ()) - set(parts):
         raise DataError(f"{name} has no sequence {unknown.pop()!r}; choose from {', '.join(parts)}")
-    used: list[Used] = []
-    for label, part in parts.items():
-        if sequences and label not in sequences:
-            continue
+    used: dict[str, Used] = {}
+    missing: dict[str, str] = {}
+    for label in sequences or parts:
         try:
-            objects = _open(part, seed, root, most or size.most)
+            objects = _open(parts[label], seed, root, size.most)
         except DataError as error:
             log.warning("%s is left out: %s", label, error)
+            missing[label] = str(error)
             continue
-        # Scenes take time to be made, so they are made once for all methods.
-        samples: Sequence[Sample] = list(objects) if objects.spec.synthetic else objects
-        results = {}
-        for method in experiment.methods:
-            adaptation = method.adaptation(model, size, label)
-            setting = [asdict(adaptation), _fingerprint(model), size.max_clicks, len(samples), seed, objects.spec.target_iou]
-            key = hashlib.sha256(json.dumps(setting).encode()).hexdigest()[:8]
-            records = folder / label / f"{method.name.replace(' ', '-')}-{key}.jsonl"
-            session = Session(model, adaptation, seed)
-            results[method.name] = evaluate(
-                samples, session, objects.spec.target_iou, size.max_clicks, records=records, progress=progress
-            )
-        used.append(Used(label, objects.spec.synthetic, objects.skipped, results))
+        results = _run_through(objects, experiment.methods, model, size, results_folder(out) / profile / label, progress)
+        used[label] = Used(label, objects.spec.synthetic, objects.skipped, results)
     if not used:
-        wanted = ", ".join(parts)
-        raise DataError(
-            f"none of the data of {name} ({wanted}) is there; fetch it with 'ilsegkit data', or use another profile"
-        )
-    return Report(experiment.title, experiment.source, experiment.published, used)
+        raise DataError(f"none of the data of {name} is there: {'; '.join(missing.values())}")
+    pooled = [
+        _together(column, [used[label] for label in labels])
+        for column, labels in experiment.averages.items()
+        if set(labels) <= set(used)
+    ]
+    return Report(experiment.title, experiment.source, experiment.published, list(used.values()), missing, pooled, str(size))
+
+
+def results_folder(out: str | PathLike[str] | None = None) -> Path:
+    """Where results go: the folder given, else the one named by ``ILSEGKIT_RESULTS``, else ``runs/experiments``."""
+    return Path(out or os.environ.get("ILSEGKIT_RESULTS") or "runs/experiments")
+
+
+def _run_through(
+    objects: ObjectSequence,
+    methods: Sequence[Method],
+    model: InteractiveSegmenter,
+    size: Profile,
+    folder: Path,
+    progress: bool,
+) -> dict[str, Results]:
+    """The results of each method on a sequence; what is recorded already is not measured again."""
+    # Scenes take time to be made, so they are made once for all methods.
+    samples: Sequence[Sample] = list(objects) if objects.spec.synthetic else objects
+    target, fingerprint = objects.spec.target_iou, _fingerprint(model)
+    # Other objects in another order, or the same ones in another copy, are other records.
+    content = hashlib.sha256(samples[0].image.tobytes() + samples[0].mask.tobytes()).hexdigest()
+    data = [objects.seed, [row["object_id"] for row in objects.rows()], content]
+    results = {}
+    for method in methods:
+        adaptation = method.adaptation(model, size, objects.spec.name)
+        setting = json.dumps([asdict(adaptation), fingerprint, size.max_clicks, target, data])
+        key = hashlib.sha256(setting.encode()).hexdigest()[:8]
+        records = folder / f"{method.name.replace(' ', '-')}-{key}.jsonl"
+        session = Session(model, adaptation, objects.seed)
+        results[method.name] = evaluate(samples, session, target, size.max_clicks, records=records, progress=progress)
+    return results
+
+
+def _together(name: str, parts: Sequence[Used]) -> Used:
+    """Several sequences as one."""
+    results = {
+        method: Results([record for part in parts for record in part.results[method].records], r.target_iou, r.max_clicks)
+        for method, r in parts[0].results.items()
+    }
+    return Used(name, parts[0].synthetic, sum(part.skipped for part in parts), results)
 
 
 def _name(part: str | OwnFolder) -> str:
@@ -352,4 +398,7 @@ def _open(part: str | OwnFolder, seed: int, root: str | PathLike[str] | None, mo
             return ObjectSequence(spec, seed, objects.subset(order.tolist()))
     if part.instead is not None:
         return open_sequence(part.instead, seed, root, most)
-    raise DataError(f"there is no folder {part.folder!r} in a data root (ILSEGKIT_DATA)")
+    raise DataError(
+        f"there is no folder {part.folder!r} in a data root, and no address to download it from; put images/ and masks/ into "
+        "one of that name, in a root that ILSEGKIT_DATA names"
+    )

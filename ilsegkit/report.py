@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -45,6 +46,12 @@ class Report:
     published : mapping of row to mapping of column to float
         The paper's clicks.
     used : sequence of Used
+    missing : mapping of str to str, optional
+        Sequences that were left out, and why.
+    pooled : sequence of Used, optional
+        Columns over the objects of several sequences together.
+    profile : str, optional
+        How large it was, in a line.
 
     Examples
     --------
@@ -56,9 +63,19 @@ class Report:
     SA            1.0
     """
 
-    def __init__(self, title: str, source: str, published: Mapping[str, Mapping[str, float]], used: Sequence[Used]) -> None:
+    def __init__(
+        self,
+        title: str,
+        source: str,
+        published: Mapping[str, Mapping[str, float]],
+        used: Sequence[Used],
+        missing: Mapping[str, str] | None = None,
+        pooled: Sequence[Used] = (),
+        profile: str = "",
+    ) -> None:
         self.title, self.source, self.used = title, source, list(used)
-        self._published = published
+        self.missing, self.profile = dict(missing or {}), profile
+        self._published, self._pooled = published, list(pooled)
 
     @property
     def synthetic(self) -> bool:
@@ -67,7 +84,8 @@ class Report:
 
     def clicks(self) -> pd.DataFrame:
         """Our clicks@q: a row for each method, a column for each sequence."""
-        return pd.DataFrame({part.heading: {m: r.clicks_at() for m, r in part.results.items()} for part in self.used})
+        parts = [*self.used, *self._pooled]
+        return pd.DataFrame({part.heading: {m: r.clicks_at() for m, r in part.results.items()} for part in parts})
 
     def published(self) -> pd.DataFrame:
         """The paper's clicks@q."""
@@ -80,7 +98,7 @@ class Report:
     def savings(self, confidence: float = 0.95) -> pd.DataFrame:
         """Clicks saved against the initial model, per object, with a bootstrap interval over the same objects.
 
-        An interval that holds 0 means: with so few objects it could be chance.
+        An interval that holds 0 means: with so few objects it may be chance; the column `verdict` says so.
         """
         rows = []
         for part in self.used:
@@ -95,7 +113,9 @@ class Report:
                         (saved,), np.mean, confidence_level=confidence, method="percentile", rng=np.random.default_rng(0)
                     ).confidence_interval
                     low, high = float(interval.low), float(interval.high)
-                rows.append({"sequence": part.heading, "method": method, "saved": saved.mean(), "from": low, "to": high})
+                verdict = "fewer clicks" if low > 0 else "more clicks" if high < 0 else "may be chance"
+                row = {"sequence": part.heading, "method": method, "saved": saved.mean(), "from": low, "to": high}
+                rows.append({**row, "verdict": verdict})
         return pd.DataFrame(rows).set_index(["sequence", "method"]).round(2)
 
     def data(self) -> pd.DataFrame:
@@ -112,38 +132,58 @@ class Report:
         ]
         return pd.DataFrame(rows).set_index("sequence")
 
-    def figure(self, clicks: int = 4, window: int = 10) -> Figure:
-        """Above, IoU@k against clicks; below, IoU@4 against the objects processed; a column for each sequence."""
+    def figure(self, clicks: int = 4, window: int | None = None) -> Figure:
+        """Above, IoU@k against clicks; below, IoU@4 against the objects processed; a column for each sequence.
+
+        Parameters
+        ----------
+        clicks : int, optional
+            Below, another k than 4.
+        window : int, optional
+            Below, the number of objects of a running mean; if left out, a third of the shortest sequence, and 3 to 100.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
         import matplotlib.pyplot as plt
 
         from .plots import iou_curves, learning_curves
 
         count = len(self.used)
+        if window is None:
+            window = int(np.clip(min(len(next(iter(part.results.values()))) for part in self.used) // 3, 3, 100))
         figure, axes = plt.subplots(2, count, figsize=(4.2 * count + 0.6, 6), squeeze=False, layout="constrained")
         for part, (above, below) in zip(self.used, axes.T, strict=True):
             iou_curves(part.results, above, part.heading + (", synthetic" if part.synthetic else ""))
             learning_curves(part.results, below, clicks, window)
+            below.set_ylabel(f"IoU@{clicks}, running mean of {window}")
+            below.legend(loc="best")
         return figure
 
-    def save(self, folder: str | PathLike[str], name: str) -> None:
-        """Write ``name.csv`` and ``name.png``."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self.clicks().to_csv(Path(folder) / f"{name}.csv", lineterminator="\n")
+    def save(self, folder: str | PathLike[str], name: str) -> tuple[Path, Path]:
+        """Write ``name.csv`` and ``name.png``; gives their paths."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        table, picture = folder / f"{name}.csv", folder / f"{name}.png"
+        self.clicks().to_csv(table, lineterminator="\n")
         figure = self.figure()
-        figure.savefig(Path(folder) / f"{name}.png", dpi=120)
+        figure.savefig(picture, dpi=120)
+        figure.clear()
+        return table, picture
 
     def _captions(self) -> tuple[str, str]:
-        ours = (
-            "Ours: SYNTHETIC scenes, not to be compared with real images"
-            if self.synthetic
-            else "Ours: real images, small sample"
-        )
-        return f"Paper, {self.source}: clicks@q", f"{ours}: clicks@q (number of objects)"
+        images = "SYNTHETIC scenes, not to be compared with real images" if self.synthetic else "real images"
+        return f"Paper, {self.source}: clicks@q", f"Ours, {images}: clicks@q (number of objects)"
+
+    def _notes(self) -> list[str]:
+        return [self.profile, *(f"{name} is left out: {why}" for name, why in self.missing.items())]
 
     def __str__(self) -> str:
         paper, ours = self._captions()
         tables = {paper: _with_change(self.published()), ours: _with_change(self.clicks()), "Data": self.data()}
-        return "\n\n".join([self.title, *(f"{caption}\n{table.to_string(na_rep='')}" for caption, table in tables.items())])
+        texts = [f"{caption}\n{table.to_string(na_rep='')}" for caption, table in tables.items()]
+        return "\n\n".join(text for text in (self.title, *texts, *self._notes()) if text)
 
     def _repr_html_(self) -> str:
         tables = [
@@ -153,7 +193,8 @@ class Report:
             for table, caption in zip((self.published(), self.clicks()), self._captions(), strict=True)
         ]
         boxes = "".join(f"<div>{table}</div>" for table in tables)
-        return f'<div style="display: flex; flex-wrap: wrap; gap: 2em">{boxes}</div>{self.data().to_html(border=0)}'
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes() if note)
+        return f'<div style="display: flex; flex-wrap: wrap; gap: 2em">{boxes}</div>{self.data().to_html(border=0)}{notes}'
 
     __repr__ = __str__
 

@@ -13,9 +13,13 @@ __all__ = ["reproduce"]
 def reproduce(
     experiment: Annotated[str, typer.Argument(help="table1, table2, table3, table4 or ablation.")],
     profile: Annotated[str, typer.Option(help="offline (synthetic), small (small real sets) or paper.")] = "offline",
-    out: Annotated[Path, typer.Option(help="Folder for records, table and figure; a stopped run goes on from it.")] = Path(
-        "runs/experiments"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for records, table and figure; a stopped run goes on from it. ILSEGKIT_RESULTS or runs/experiments "
+            "if left out."
+        ),
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Where the data sets lie; else ILSEGKIT_DATA and the cache.")] = None,
     sequence: Annotated[list[str] | None, typer.Option(help="Only this sequence; may be given several times.")] = None,
     most: Annotated[int | None, typer.Option(min=1, help="Objects of each sequence at most.")] = None,
@@ -24,11 +28,16 @@ def reproduce(
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is if left out.")] = None,
 ) -> None:
     """Run an experiment of the paper; print the paper's rows and ours, save the table and the figure."""
-    from .experiments import run
+    from .experiments import results_folder, run
     from .model import load_model
 
     own = weights is not None or profile != "paper"
     model = load_model(weights, device) if own else None
-    report = run(experiment, profile, model, out, root, sequence, most, seed, progress=True)
-    report.save(out / profile, experiment)
-    typer.echo(f"{report}\n\n{report.savings().to_string()}\n\n{out / profile / experiment}.csv and .png: saved")
+    try:
+        report = run(experiment, profile, model, out, root, sequence, most, seed, progress=True)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; every finished object is kept in {results_folder(out)}: the same command goes on", err=True)
+        raise typer.Exit(130) from None
+    table, figure = report.save(results_folder(out) / profile, experiment)
+    typer.echo(f"{report}\n\nClicks saved per object, with 95% intervals\n{report.savings().to_string()}\n")
+    typer.echo(f"saved: {table}, {figure}")

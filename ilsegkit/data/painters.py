@@ -39,7 +39,7 @@ def rooftops(rng: np.random.Generator, style: np.random.Generator, progress: flo
     houses: list[np.ndarray] = []
     taken = np.zeros((SIZE, SIZE), bool)
     for _ in range(60):
-        if len(houses) == 7:
+        if len(houses) == 4:
             break
         centre = rng.uniform(35, SIZE - 35, 2)
         roof, parts = _roof(rng, centre, street + rng.choice([0, np.pi / 2]) + rng.normal(0, 0.06))
@@ -48,7 +48,7 @@ def rooftops(rng: np.random.Generator, style: np.random.Generator, progress: flo
         taken |= roof
         houses.append(roof)
         drop_shadow(image, roof, shadow, 0.55, 1.5)
-        tone = colour(rng, earth if rng.random() < 0.6 else tones[rng.integers(len(tones))], 0.08)
+        tone = colour(rng, earth if rng.random() < 0.8 else tones[rng.integers(len(tones))], 0.06)
         period = rng.uniform(3.5, 6)
         for part, angle in parts:  # two slopes, one of them in the light
             tiles = stripes(SIZE, angle, period)
@@ -57,13 +57,15 @@ def rooftops(rng: np.random.Generator, style: np.random.Generator, progress: flo
         for _ in range(rng.integers(0, 4)):  # chimneys, windows, fields of panels
             rows, columns = np.nonzero(roof)
             at = rng.integers(len(rows))
-            corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * rng.uniform(2, 14, 2)
+            corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * rng.uniform(2, 8, 2)
             panel = outline(turned(corners, street, (columns[at], rows[at])), SIZE) & roof
             fill(image, panel, colour(rng, [(0.16, 0.18, 0.24), (0.34, 0.35, 0.38), (0.75, 0.74, 0.7)][rng.integers(3)], 0.2))
     trees = np.zeros((SIZE, SIZE), bool)
     leaves = rough(rng, SIZE, (0.16, 0.25, 0.12), (0.28, 0.36, 0.18), 5, 0.15)
     for _ in range(rng.integers(8, 20)):
         tree = outline(blob(rng, rng.uniform(0, SIZE, 2), rng.uniform(6, 17), 0.35, waves=8), SIZE)
+        if (tree & taken).sum() > 0.3 * tree.sum():  # trees stand beside houses, and lean over them
+            continue
         drop_shadow(image, tree, shadow, 0.5, 1.5)
         fill(image, tree, leaves * relief(tree, light, 9)[..., None])
         trees |= tree
@@ -73,9 +75,9 @@ def rooftops(rng: np.random.Generator, style: np.random.Generator, progress: flo
 
 def _roof(rng: np.random.Generator, centre: np.ndarray, angle: float) -> tuple[np.ndarray, list[tuple[np.ndarray, float]]]:
     """A hipped roof of one or two wings: its outline, and the slopes with the direction each faces."""
-    wings = [(0.0, 0.0, rng.uniform(38, 80), rng.uniform(26, 44), 0.0)]
+    wings = [(0.0, 0.0, rng.uniform(56, 96), rng.uniform(34, 54), 0.0)]
     if rng.random() < 0.6:
-        length, width = rng.uniform(28, 50), rng.uniform(22, 32)
+        length, width = rng.uniform(36, 60), rng.uniform(28, 40)
         wings.append((rng.choice([-1, 1]) * (wings[0][2] - width) / 2, wings[0][3] / 2 + length / 4, length, width, np.pi / 2))
     whole, slopes = np.zeros((SIZE, SIZE), bool), []
     for x, y, length, width, turn in wings:
@@ -190,7 +192,7 @@ def cells(rng: np.random.Generator, style: np.random.Generator, progress: float)
 
 
 def moths(rng: np.random.Generator, style: np.random.Generator, progress: float) -> tuple[np.ndarray, np.ndarray]:
-    """Moths with spread wings on bark and lichen of their colours, among petals like their hind wings; one is the object."""
+    """Moths of one kind with spread wings, on bark and lichen of their colours, among leaves like their hind wings."""
     bark = colour(rng, [(0.42, 0.34, 0.27), (0.47, 0.45, 0.38), (0.30, 0.26, 0.24)][style.integers(3)], 0.15)
     lichen = colour(rng, colour(style, (0.58, 0.60, 0.50), 0.15), 0.08)
     petal = [(0.80, 0.45, 0.20), (0.75, 0.33, 0.38), (0.78, 0.70, 0.35)][style.integers(3)]
@@ -200,11 +202,11 @@ def moths(rng: np.random.Generator, style: np.random.Generator, progress: float)
     image *= 0.6 + 0.4 * cracks
     _leaves(rng, image, int(rng.integers(6, 18)), [tuple(bark * 1.1), tuple(lichen), petal], light)
     shapes: list[Seen] = []
-    for _ in range(rng.integers(2, 5)):
-        tone = bark * (1 - (mix := rng.random())) + lichen * mix
-        moth = _moth(rng, image, rng.uniform(50, SIZE - 50, 2), rng.uniform(34, 66), tone, petal)
+    for _ in range(rng.integers(1, 4)):
+        tone = bark * (1 - (mix := rng.uniform(0.3, 0.7))) + lichen * mix
+        moth = _moth(rng, image, rng.uniform(50, SIZE - 50, 2), rng.uniform(42, 70), tone, petal)
         shapes = [(seen & ~moth, whole) for seen, whole in shapes] + [(moth, moth)]
-    front = _leaves(rng, image, int(rng.integers(1, 5)), [tuple(lichen), petal], light)
+    front = _leaves(rng, image, int(rng.integers(0, 3)), [tuple(lichen), petal], light)
     picture = camera(rng, image, rng.uniform(0.6, 1.2), rng.uniform(0.75, 1.15), rng.uniform(0.93, 1.07, 3), 0.02)
     return picture, _one_of(rng, [(seen & ~front, whole) for seen, whole in shapes])
 
@@ -227,7 +229,7 @@ def _moth(
     hind = lobe(-0.35, 0.42 * span, 0.34, 0.45 * span, 0.4)
     fore = lobe(0.15 + sweep / 2, 0.55 * span, 0.32, 0.6 * span, -sweep)
     body = lobe(-0.1, 0, 0.6, 0.13, 0)
-    moth = hind | fore | body
+    moth = ndimage.binary_fill_holes(ndimage.binary_closing(np.pad(hind | fore | body, 3), iterations=2))[3:-3, 3:-3]
     drop_shadow(image, moth, (3, 5), 0.4, 3)
     out = np.hypot(along, aside)
     fur = 1 + 0.08 * noise(rng, SIZE, 4, 2)

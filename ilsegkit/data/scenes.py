@@ -3,6 +3,11 @@
 Each domain stands in for one of the paper's: `rooftops` for aerial photos, `fundus` for retina photos, `cells` for microscopy,
 `moths` for a sequence of one class, `shift` for a distribution that drifts away. They are made by a program and are called
 synthetic wherever their results appear; what a network does on them says nothing about real images.
+
+What makes them hard is what is hard about the real ones. An object has parts of different colours (slopes in light and
+shadow, body and wings, a cup in a disc, a nucleus in a cell), so a network that does not know the kind takes a part for the
+whole; and there are other things of its colours (courts, leaves, lesions, debris) and other objects of its kind. What there is
+to learn: a sequence has one region, species, microscope or retina, so these mistakes come again and again.
 """
 
 from __future__ import annotations
