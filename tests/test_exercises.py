@@ -104,6 +104,7 @@ MISTAKES = [
     ("3.3", mas(lambda g: g.square().sum().item()), "squared"),
     ("3.3", mas(lambda g: 2 * g.abs().sum().item()), "the sum"),
     ("3.3", mas_without_zero, "zero_grad"),
+    ("3.3", mas(lambda g: g.sum().item()), "cancel out"),
     ("4.1", lambda mask, clicks: np.mean([mask[c.x % 10, c.y] == c.positive for c in clicks]), "rows are y"),
     ("4.1", lambda mask, clicks: 1.0, "not respected"),
     ("4.2", adapt_wrongly(again=False), "one step old"),
