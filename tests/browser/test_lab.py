@@ -262,7 +262,7 @@ def test_a_single_point_is_deleted(fresh, how):
 
 
 def test_stop(fresh):
-    fresh.execute("session.pause = 0.5")
+    fresh.execute("session.pause = 2")  # twenty seconds in all
     try:
         fresh.click(100, 75)
         fresh.wait(lambda: fresh.button("Stop").is_visible())
@@ -270,7 +270,7 @@ def test_stop(fresh):
         began = time.monotonic()
         fresh.button("Stop").click()
         fresh.wait(lambda: fresh.button("Stop").is_hidden())
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 12
         fresh.says("1 click ")
     finally:
         fresh.execute("session.pause = 0.02")
