@@ -152,7 +152,7 @@ def test_a_dot_is_there_at_once_while_the_kernel_is_busy(fresh):
     fresh.wait(lambda: fresh.server.kernel(fresh.name)["execution_state"] == "busy")
     try:
         fresh.click(100, 75)
-        shows(fresh, 99, 76, BLUE)
+        shows(fresh, 99, 76, blended(BLUE, 0.85))  # paler until it is answered
     finally:
         over.touch()
     shows(fresh, 120, 95, MASK)
