@@ -170,8 +170,8 @@ class Notebook:
         self.page.close()
         self.page = self.new_page()
 
-    def run_all(self, *, shown: bool = True) -> None:
-        """Run all cells, until they have run. A page that has just opened may not be listening yet."""
+    def run_all(self, *, shown: bool = True, wait: bool = True) -> None:
+        """Run all cells, until they have run or, without waiting, run. A page that has just opened may not be listening yet."""
         for _ in range(5):
             self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
             try:
@@ -182,6 +182,8 @@ class Notebook:
                 break
             except Exception:  # playwright's own TimeoutError
                 continue
+        if not wait:
+            return
         self.wait(lambda: all(re.search(r"\[\d+\]", text) for text in self.prompts()), 300)
         if shown:
             self.wait_for_photo()
