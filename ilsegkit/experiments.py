@@ -214,7 +214,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         {
             "offline": ("scenes-fundus", "scenes-rooftops"),
-            "small": (FUNDUS, "aerial-buildings-130", "nuclei-60"),
+            "small": (FUNDUS, "aerial-buildings-130"),
             "paper": ("drions", "rooftop"),
         },
     ),
