@@ -214,7 +214,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         {
             "offline": ("scenes-fundus", "scenes-rooftops"),
-            "small": (FUNDUS, "aerial-buildings-130", "nuclei-60"),
+            "small": (FUNDUS, "aerial-buildings-130"),
             "paper": ("drions", "rooftop"),
         },
     ),
@@ -253,7 +253,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             FOUR[2],
         ),
         _rows("COCO unseen 6k@85", {"initial": "13.2", "IA": "10.6", "SA without corrections": "11.9", "SA": "10.0"}),
-        {"offline": ("scenes-moths",), "small": (FUNDUS, "coco-val-100"), "paper": ("coco-unseen-6k",)},
+        {"offline": ("scenes-moths",), "small": ("coco-val-100-person",), "paper": ("coco-unseen-6k",)},
     ),
 }
 

@@ -159,6 +159,8 @@ class Report:
             learning_curves(part.results, below, clicks, window)
             below.set_ylabel(f"IoU@{clicks}, running mean of {window}")
             below.legend(loc="best")
+            for axis in (above.xaxis, below.xaxis):
+                axis.get_major_locator().set_params(integer=True)
         return figure
 
     def save(self, folder: str | PathLike[str], name: str) -> tuple[Path, Path]:
