@@ -25,14 +25,15 @@ unit: $(VENV)/dev.done
 	$(BIN)/pytest -q -m "not browser" --doctest-modules --durations=5
 
 notebooks-test: $(VENV)/dev.done
-	$(BIN)/pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+	ILSEGKIT_PROFILE=offline $(BIN)/pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/*.ipynb
 
 browser: $(VENV)/dev.done
 	$(BIN)/pytest -q -m browser tests/browser
 
-# Run the notebooks from top to bottom and store their outputs.
+# Make the chapters and their solutions from notebooks/source, run all from top to bottom, store the outputs.
 notebooks: $(VENV)/dev.done
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/00_click_to_segment.ipynb
+	$(BIN)/python notebooks/build.py --execute
 
 format: $(VENV)/dev.done
 	$(BIN)/ruff check --fix .

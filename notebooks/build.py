@@ -130,7 +130,7 @@ def execute(notebook: NotebookNode, folder: Path) -> str:
         done = client.execute()
     for cell, ran in zip(notebook.cells, done.cells, strict=True):
         if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+            cell.outputs, cell.execution_count = [out for out in ran.outputs if not is_bar(out)], ran.execution_count
             for out in cell.outputs:
                 if "text" in out:
                     out.text = out.text.replace(str(HERE.parent), "ilsegkit")
@@ -138,6 +138,11 @@ def execute(notebook: NotebookNode, folder: Path) -> str:
     if "widgets" in done.metadata:
         notebook.metadata["widgets"] = done.metadata["widgets"]
     return str(used)
+
+
+def is_bar(out: NotebookNode) -> bool:
+    """Whether an output is a progress bar: stored, it would stay at 0% for ever."""
+    return re.search(r"\d+%\|.*\| \d+/\d+ \[", out.get("data", {}).get("text/plain", "")) is not None
 
 
 def make_smaller(data: NotebookNode, least: int = 60_000) -> None:
@@ -152,8 +157,7 @@ def make_smaller(data: NotebookNode, least: int = 60_000) -> None:
 
 
 def environment() -> None:
-    """What the notebooks are run with: real images where they lie beside the repository; no bars that stay at 0%."""
-    os.environ.setdefault("TQDM_DISABLE", "1")
+    """What the notebooks are run with: real images where they lie beside the repository."""
     if SHARED.is_dir():
         os.environ.setdefault("ILSEGKIT_DATA", os.pathsep.join([str(SHARED / "mirror"), str(SHARED)]))
     os.environ.setdefault("ILSEGKIT_PROFILE", "small" if os.environ.get("ILSEGKIT_DATA") else "offline")

@@ -1,20 +1,39 @@
-"""How long a notebook takes, and how much memory its kernel."""
+"""How long a notebook takes, and how much memory its kernel.
 
+python notebooks/resource_use.py        # a table of all chapters, offline, on two threads; nothing is stored
+python notebooks/resource_use.py 03 05  # of some
+"""
+
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import nbformat
 import psutil
 from nbclient import NotebookClient
+
+THREADS = 2
 
 
 @dataclass
 class Use:
-    """Seconds from start to end, and the most memory (resident, in MiB) of the kernel and the processes it started."""
+    """What the kernel, and the processes it started, used from start to end.
+
+    Attributes
+    ----------
+    seconds, processor : float
+        By the clock, and of the processor. On a busy machine only the second says much.
+    memory : float
+        The most memory (resident), in MiB.
+    """
 
     seconds: float = 0.0
+    processor: float = 0.0
     memory: float = 0.0
 
     def __str__(self) -> str:
@@ -34,10 +53,13 @@ def of_kernel(client: NotebookClient) -> Iterator[Use]:
                 continue
             try:
                 kernel = psutil.Process(pid)
-                resident = sum(p.memory_info().rss for p in (kernel, *kernel.children(recursive=True)))
+                processes = (kernel, *kernel.children(recursive=True))
+                resident = sum(p.memory_info().rss for p in processes)
+                processor = sum(sum(p.cpu_times()[:2]) for p in processes)
             except psutil.Error:  # it has just ended
                 continue
             use.memory = max(use.memory, resident / 2**20)
+            use.processor = max(use.processor, processor)
 
     watcher = threading.Thread(target=watch, daemon=True)
     began = time.monotonic()
@@ -48,3 +70,21 @@ def of_kernel(client: NotebookClient) -> Iterator[Use]:
         over.set()
         watcher.join()
         use.seconds = time.monotonic() - began
+
+
+def main(only: list[str]) -> None:
+    """Print a Markdown table."""
+    os.environ |= {"OMP_NUM_THREADS": str(THREADS), "ILSEGKIT_PROFILE": "offline"}
+    os.environ.pop("ILSEGKIT_DATA", None)
+    print("| chapter | seconds | processor seconds | peak memory, MiB |\n|---|---|---|---|", flush=True)
+    for path in sorted(Path(__file__).parent.glob("[0-9]*.ipynb")):
+        if only and not any(path.name.startswith(name) for name in only):
+            continue
+        client = NotebookClient(nbformat.read(path, 4), timeout=1200, resources={"metadata": {"path": str(path.parent)}})
+        with of_kernel(client) as use:
+            client.execute()
+        print(f"| {path.stem} | {use.seconds:.0f} | {use.processor:.0f} | {use.memory:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
