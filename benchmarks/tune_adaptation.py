@@ -44,7 +44,7 @@ def objects(data: Path, count: int) -> dict[str, list[ils.Sample]]:
 def measure(
     model: ils.InteractiveSegmenter, adaptation: Adaptation, chosen: dict[str, list[ils.Sample]], most: int
 ) -> dict[str, float]:
-    """Mean clicks to reach the target on each set, IoU after 1 and 5 clicks and respected clicks over all of them."""
+    """Mean clicks to reach the target on each set, IoU after 1, 2 and 5 clicks and respected clicks over all of them."""
     results = {
         name: ils.evaluate(samples, ils.Session(model, adaptation), TARGET, most, progress=False)
         for name, samples in chosen.items()
@@ -52,6 +52,7 @@ def measure(
     row = {name: r.clicks_at() for name, r in results.items()}
     for label, value in {
         "IoU@1": lambda r: r.iou_at(1),
+        "IoU@2": lambda r: r.iou_at(2),
         "IoU@5": lambda r: r.iou_at(5),
         "respected": lambda r: r.respected(),
         "s/click": lambda r: r.seconds_per_click(),

@@ -254,15 +254,13 @@ class Session:
                 self._optimizer = torch.optim.Adam(self.model.parameters())
             for group in self._optimizer.param_groups:
                 group["lr"] = settings.rate
-            # With a zoom, the whole image is seen with the first click alone, and later ones with a window.
-            seen = state.frame or frame
-            for view in [frame] if seen is frame else [frame, seen]:
-                if view is seen:
-                    prediction, shown = (state.logits > 0).float(), kept_clicks(state.clicks, settings.keep, self._rng)
-                else:
-                    prediction, shown = frame.at_frame_size(mask), list(state.clicks[:1])
+            # With a zoom, the whole image is seen with the first click alone, and later ones with a window around the mask.
+            window = self._look(state.clicks)
+            for view in [frame] if window is frame else [frame, window]:
+                kept = kept_clicks(state.clicks, settings.keep, self._rng) if view is window else list(state.clicks[:1])
+                prediction = (state.logits > 0).float() if view is state.frame else view.at_frame_size(mask)
                 outcome = adapt(
-                    self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, shown, on_step
+                    self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, kept, on_step
                 )
                 self.notice = self.notice or outcome.notice
             self._sequence = self._weights(self._sequence)

@@ -291,12 +291,13 @@ def test_a_sequence_learns_from_the_whole_image_and_from_the_window(tiny_model, 
 
     monkeypatch.setattr(session_module, "adapt", spy)
     session.finish()
-    (frame, prediction, on_whole), (view, _, in_window) = seen
+    (frame, prediction, on_whole), (view, target, in_window) = seen
     assert on_whole == [now.clicks[0]]  # the network never sees the whole image with more
     assert len(in_window) == 2  # half of them, by the settings
     assert frame.window == (0, 0, 200, 300)
     assert torch.equal(prediction, frame.at_frame_size(mask))
-    assert view is now.frame
+    assert torch.equal(target, view.at_frame_size(mask))
+    assert view.window == session._look(now.clicks).window != frame.window  # what a further click would see
 
 
 class Nothing:
