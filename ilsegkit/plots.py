@@ -23,6 +23,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "IA": {"color": "#0072b2", "marker": "s"},
     "SA": {"color": "#d55e00", "marker": "^"},
     "IA+SA": {"color": "#009e73", "marker": "D"},
+    "IA without corrections": {"color": "#56b4e9", "linestyle": ":", "marker": "s"},
+    "SA without corrections": {"color": "#e69f00", "linestyle": ":", "marker": "^"},
 }
 
 

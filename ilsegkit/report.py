@@ -89,7 +89,8 @@ class Report:
 
     def published(self) -> pd.DataFrame:
         """The paper's clicks@q."""
-        return pd.DataFrame.from_dict(self._published, orient="index")
+        columns = max(map(list, self._published.values()), key=len, default=[])
+        return pd.DataFrame.from_dict(self._published, orient="index").reindex(columns=columns)
 
     def iou(self, clicks: int) -> pd.DataFrame:
         """Our IoU@k, in the form of `clicks`."""
@@ -178,21 +179,24 @@ class Report:
         images = "SYNTHETIC scenes, not to be compared with real images" if self.synthetic else "real images"
         return f"Paper, {self.source}: clicks@q", f"Ours, {images}: clicks@q (number of objects)"
 
+    def _published_text(self) -> pd.DataFrame:
+        """With the digits that the paper gives: two in Table 4, else one."""
+        table = self.published()
+        return _with_change(table, 1 if np.allclose(table.round(1), table, equal_nan=True) else 2)
+
     def _notes(self) -> list[str]:
         return [self.profile, *(f"{name} is left out: {why}" for name, why in self.missing.items())]
 
     def __str__(self) -> str:
         paper, ours = self._captions()
-        tables = {paper: _with_change(self.published()), ours: _with_change(self.clicks()), "Data": self.data()}
+        tables = {paper: self._published_text(), ours: _with_change(self.clicks()), "Data": self.data()}
         texts = [f"{caption}\n{table.to_string(na_rep='')}" for caption, table in tables.items()]
         return "\n\n".join(text for text in (self.title, *texts, *self._notes()) if text)
 
     def _repr_html_(self) -> str:
         tables = [
-            _with_change(table)
-            .to_html(na_rep="", border=0)
-            .replace(">\n  <thead>", f"><caption>{caption}</caption>\n  <thead>", 1)
-            for table, caption in zip((self.published(), self.clicks()), self._captions(), strict=True)
+            table.to_html(na_rep="", border=0).replace(">\n  <thead>", f"><caption>{caption}</caption>\n  <thead>", 1)
+            for table, caption in zip((self._published_text(), _with_change(self.clicks())), self._captions(), strict=True)
         ]
         boxes = "".join(f"<div>{table}</div>" for table in tables)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes() if note)
@@ -201,9 +205,9 @@ class Report:
     __repr__ = __str__
 
 
-def _with_change(clicks: pd.DataFrame) -> pd.DataFrame:
+def _with_change(clicks: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     """Clicks as text, with the change against the initial model."""
-    shown = clicks.map(lambda value: "" if pd.isna(value) else f"{value:.1f}").astype(object)
+    shown = clicks.map(lambda value: "" if pd.isna(value) else f"{value:.{digits}f}").astype(object)
     if "initial" in clicks.index:
         for row in clicks.index:
             for column in clicks.columns:
