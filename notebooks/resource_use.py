@@ -1,7 +1,7 @@
 """How long a notebook takes, and how much memory its kernel.
 
 python notebooks/resource_use.py        # a table of all chapters, offline, on two threads; nothing is stored
-python notebooks/resource_use.py 03 05  # of some
+python notebooks/resource_use.py 03 05  # of some; OMP_NUM_THREADS sets another number of threads
 """
 
 import os
@@ -74,7 +74,8 @@ def of_kernel(client: NotebookClient) -> Iterator[Use]:
 
 def main(only: list[str]) -> None:
     """Print a Markdown table."""
-    os.environ |= {"OMP_NUM_THREADS": str(THREADS), "ILSEGKIT_PROFILE": "offline"}
+    os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+    os.environ["ILSEGKIT_PROFILE"] = "offline"
     os.environ.pop("ILSEGKIT_DATA", None)
     print("| chapter | seconds | processor seconds | peak memory, MiB |\n|---|---|---|---|", flush=True)
     for path in sorted(Path(__file__).parent.glob("[0-9]*.ipynb")):
