@@ -8,12 +8,12 @@ LAB    ?=
 BIN    := $(VENV)/bin
 SHELL  := /bin/sh
 
-.PHONY: lab test check unit notebooks-test browser notebooks format clean
+.PHONY: lab test check unit notebooks-test browser docs notebooks format clean
 
 lab: $(VENV)/lab.done
 	$(BIN)/jupyter lab $(LAB) notebooks/00_click_to_segment.ipynb
 
-test: check unit notebooks-test browser
+test: check unit notebooks-test browser docs
 
 # The fast loop: style, types, unit tests and the examples in the docstrings.
 check: $(VENV)/dev.done
@@ -25,10 +25,15 @@ unit: $(VENV)/dev.done
 	$(BIN)/pytest -q -m "not browser" --doctest-modules --durations=5
 
 notebooks-test: $(VENV)/dev.done
-	ILSEGKIT_PROFILE=offline $(BIN)/pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/*.ipynb
+	ILSEGKIT_PROFILE=offline $(BIN)/pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+		--ignore notebooks/solutions notebooks
 
 browser: $(VENV)/dev.done
 	$(BIN)/pytest -q -m browser tests/browser
+
+# A site of documents, notebooks and docstrings; a link inside it that leads nowhere is an error.
+docs: $(VENV)/dev.done
+	$(BIN)/sphinx-build -q -W -c docs . build/docs
 
 # Make the chapters and their solutions from notebooks/source, run all from top to bottom, store the outputs.
 notebooks: $(VENV)/dev.done

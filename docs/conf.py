@@ -23,7 +23,8 @@ nb_execution_mode = "off"
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.header", "mystnb.mime_priority", "mystnb.unknown_mime_type"]
+# "ref.python": several classes have an attribute of the same name, and a docstring means its own.
+suppress_warnings = ["myst.header", "mystnb.mime_priority", "mystnb.unknown_mime_type", "ref.python"]
 
 napoleon_google_docstring = False
 autodoc_member_order = "bysource"

@@ -81,7 +81,7 @@ class Frame:
     ----------
     image_size, size : tuple of int
         Height and width of the image, and of the frame.
-    pixels : Tensor, (1, 3, *size)
+    pixels : Tensor, (1, 3, height, width)
         RGB in 0-255, float32, on the model's device.
     """
 
