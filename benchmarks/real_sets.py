@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 import typer
+from tables import clicks_table
 from torch.utils.data import Subset
 
 import ilsegkit as ils
@@ -49,35 +49,6 @@ def dataset(name: str, data: Path, most: int):
     return Subset(objects, np.random.default_rng(0).permutation(len(objects))[:most].tolist())
 
 
-def table(out: Path) -> pd.DataFrame:
-    """A row for each set and mode that has been measured; `change` is clicks against the fixed model's on the same objects."""
-    rows = []
-    for name, task in TASKS.items():
-        fixed = None
-        for mode in MODES:
-            path = out / f"{name}_{mode}.jsonl"
-            if not path.is_file():
-                continue
-            frame = pd.read_json(path, lines=True)
-            results = ils.Results(frame[1:].to_dict("records"), task.target, int(frame["max_clicks"][0]))
-            clicks = results.clicks_at()
-            fixed = clicks if mode == "none" else fixed
-            half = ils.Results(results.records[len(results) // 2 :], task.target, results.max_clicks)
-            rows.append(
-                {
-                    "set": f"{name} ({len(results)}) @{task.target:.0%}",
-                    "mode": "fixed" if mode == "none" else mode,
-                    "clicks": clicks,
-                    "change": f"{clicks / fixed - 1:+.0%}" if fixed else "",
-                    "2nd half": half.clicks_at(),
-                    **{f"IoU@{k}": results.iou_at(k) for k in (1, 2, 4, 10)},
-                    "respected": results.respected(),
-                    "s/click": results.seconds_per_click(),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
 def main(
     sets: Annotated[list[str], typer.Option(help="which sets")] = list(TASKS),  # noqa: B006  (typer copies)
     modes: Annotated[list[str], typer.Option(help="which ways to segment")] = list(MODES),  # noqa: B006
@@ -95,7 +66,8 @@ def main(
         for mode in modes:
             typer.echo(f"{name}, {mode}")
             ils.evaluate(objects, ils.Session(model, mode), TASKS[name].target, records=out / f"{name}_{mode}.jsonl")
-    typer.echo(table(out).to_markdown(index=False, floatfmt=".2f"))
+    targets = {name: task.target for name, task in TASKS.items()}
+    typer.echo(clicks_table(out, targets, "set").to_markdown(index=False, floatfmt=".2f"))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from .errors import DataError
 from .metrics import clicks_to_reach, iou, iou_after
 from .session import Session
 
-__all__ = ["Results", "evaluate"]
+__all__ = ["Results", "evaluate", "fingerprint"]
 
 
 class Results:
@@ -165,7 +165,7 @@ def evaluate(
         "rule": rule,
         "objects": len(dataset),
         "adaptation": asdict(session.adaptation),
-        "model": _fingerprint(session.model),
+        "model": fingerprint(session.model),
     }
     log = _Records(Path(records), header, session) if records is not None else None
     done = log.done if log else []
@@ -203,8 +203,14 @@ def _segment(sample: Sample, session: Session, target_iou: float, max_clicks: in
     return record
 
 
-def _fingerprint(model: torch.nn.Module) -> str:
-    """A short hash of the parameters: records of different models must not be mixed."""
+def fingerprint(model: torch.nn.Module) -> str:
+    """A short hash of the parameters: records of different models must not be mixed.
+
+    Examples
+    --------
+    >>> fingerprint(torch.nn.Linear(2, 1)) == fingerprint(torch.nn.Linear(2, 1))
+    False
+    """
     digest = hashlib.sha256()
     for value in model.parameters():
         digest.update(value.detach().cpu().numpy().tobytes())

@@ -24,7 +24,7 @@ from .data import FolderDataset, Sample, open_sequence
 from .data.sequences import ObjectSequence, Spec
 from .data.store import roots
 from .errors import DataError
-from .evaluation import Results, _fingerprint, evaluate
+from .evaluation import Results, evaluate, fingerprint
 from .model import InteractiveSegmenter, load_model
 from .report import Report, Used
 from .session import Session
@@ -358,14 +358,14 @@ def _run_through(
     """The results of each method on a sequence; what is recorded already is not measured again."""
     # Scenes take time to be made, so they are made once for all methods.
     samples: Sequence[Sample] = list(objects) if objects.spec.synthetic else objects
-    target, fingerprint = objects.spec.target_iou, _fingerprint(model)
+    target = objects.spec.target_iou
     # Other objects in another order, or the same ones in another copy, are other records.
     content = hashlib.sha256(samples[0].image.tobytes() + samples[0].mask.tobytes()).hexdigest()
     data = [objects.seed, [row["object_id"] for row in objects.rows()], content]
     results = {}
     for method in methods:
         adaptation = method.adaptation(model, size, objects.spec.name)
-        setting = json.dumps([asdict(adaptation), fingerprint, size.max_clicks, target, data])
+        setting = json.dumps([asdict(adaptation), fingerprint(model), size.max_clicks, target, data])
         key = hashlib.sha256(setting.encode()).hexdigest()[:8]
         records = folder / f"{method.name.replace(' ', '-')}-{key}.jsonl"
         session = Session(model, adaptation, objects.seed)

@@ -135,9 +135,19 @@ def execute(notebook: NotebookNode, folder: Path) -> str:
                 if "text" in out:
                     out.text = out.text.replace(str(HERE.parent), "ilsegkit")
                 make_smaller(out.get("data", {}))
-    if "widgets" in done.metadata:
+    if "widgets" in done.metadata and any(map(is_widget, outputs(notebook))):
         notebook.metadata["widgets"] = done.metadata["widgets"]
     return str(used)
+
+
+def outputs(notebook: NotebookNode) -> list[NotebookNode]:
+    """The outputs of all cells."""
+    return [out for cell in code_cells(notebook) for out in cell.outputs]
+
+
+def is_widget(out: NotebookNode) -> bool:
+    """Whether an output is a live widget, whose state has to be stored, too."""
+    return "application/vnd.jupyter.widget-view+json" in out.get("data", {})
 
 
 def is_bar(out: NotebookNode) -> bool:

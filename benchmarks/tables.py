@@ -1,0 +1,38 @@
+"""The table that `real_sets.py` and `scenes.py` print."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+import ilsegkit as ils
+from ilsegkit.adaptation import MODES
+
+
+def clicks_table(records: Path, targets: Mapping[str, float], heading: str) -> pd.DataFrame:
+    """A row for each set and mode that has been measured; `change` is clicks against the fixed model's on the same objects."""
+    rows = []
+    for name, target in targets.items():
+        fixed = None
+        for mode in MODES:
+            path = records / f"{name}_{mode}.jsonl"
+            if not path.is_file():
+                continue
+            frame = pd.read_json(path, lines=True)
+            results = ils.Results(frame[1:].to_dict("records"), target, int(frame["max_clicks"][0]))
+            half = ils.Results(results.records[len(results) // 2 :], target, results.max_clicks)
+            clicks = results.clicks_at()
+            fixed = clicks if mode == "none" else fixed
+            rows.append(
+                {
+                    heading: f"{name} ({len(results)}) @{target:.0%}",
+                    "mode": "fixed" if mode == "none" else mode,
+                    "clicks": clicks,
+                    "change": f"{clicks / fixed - 1:+.0%}" if fixed else "",
+                    "2nd half": half.clicks_at(),
+                    **{f"IoU@{k}": results.iou_at(k) for k in (1, 2, 4, 10)},
+                    "respected": results.respected(),
+                    "s/click": results.seconds_per_click(),
+                }
+            )
+    return pd.DataFrame(rows)
