@@ -72,12 +72,8 @@ class Contest:
     >>> def results(*ious):
     ...     return Results([{"object_id": str(i), "iou": list(each)} for i, each in enumerate(ious)], 0.85, 20)
     >>> contest = Contest({"you": results([0.9], [0.6, 0.9]), "robot": results([0.5, 0.9], [0.9])})
-    >>> contest.to_frame()
-               you  robot
-    object
-    0          1.0    2.0
-    1          2.0    1.0
-    mean       1.5    1.5
+    >>> contest.to_frame()["robot"].to_dict()
+    {'0': 2.0, '1': 1.0, 'mean': 1.5}
     """
 
     def __init__(self, results: Mapping[str, Results]) -> None:

@@ -78,7 +78,7 @@ def widened(tail):
 
 MISTAKES = [
     ("1.1", lambda p, t: (p & t).sum() / p.sum(), "it should be"),
-    ("1.1", lambda p, t: (p & t).sum() / (p | t).sum(), "two empty masks"),
+    ("1.1", lambda p, t: (p & t).sum() / ((p | t).sum() or np.nan), "two empty masks"),
     ("1.1", lambda p, t: None, "return"),
     ("1.2", swapped, "x is the column"),
     ("1.2", lambda p, t: Click(23, 20, True), "take the largest region"),
