@@ -11,7 +11,7 @@ SHELL  := /bin/sh
 .PHONY: lab test check unit notebooks-test browser docs notebooks format clean
 
 lab: $(VENV)/lab.done
-	$(BIN)/jupyter lab $(LAB) notebooks/00_click_to_segment.ipynb
+	$(BIN)/jupyter lab --ServerApp.root_dir=. $(LAB) notebooks/00_click_to_segment.ipynb
 
 test: check unit notebooks-test browser docs
 
@@ -37,7 +37,6 @@ docs: $(VENV)/dev.done
 
 # Make the chapters and their solutions from notebooks/source, run all from top to bottom, store the outputs.
 notebooks: $(VENV)/dev.done
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/00_click_to_segment.ipynb
 	$(BIN)/python notebooks/build.py --execute
 
 format: $(VENV)/dev.done

@@ -147,7 +147,7 @@ def evaluate(
     Raises
     ------
     DataError
-        If the file of records belongs to another evaluation.
+        If the file of records belongs to another evaluation, or the target is not in 0-1.
 
     Examples
     --------
@@ -159,6 +159,8 @@ def evaluate(
     >>> len(results)
     1
     """
+    if not 0 <= target_iou <= 1:
+        raise DataError(f"the target IoU {target_iou:g} is not between 0 and 1; write 0.85 for 85%")
     header = {
         "target_iou": target_iou,
         "max_clicks": max_clicks,

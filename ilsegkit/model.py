@@ -212,13 +212,24 @@ class InteractiveSegmenter(nn.Module):
 def pick_device(device: str | torch.device | None = None) -> torch.device:
     """The device asked for, or the best there is: cuda, then mps, then cpu.
 
+    Raises
+    ------
+    WeightsError
+        If the device asked for is not there.
+
     Examples
     --------
     >>> pick_device("cpu")
     device(type='cpu')
     """
     if device is not None:
-        return torch.device(device)
+        try:
+            return torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise WeightsError(
+                f"the device {str(device)!r} cannot be used ({reason}); choose another, or leave it out"
+            ) from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

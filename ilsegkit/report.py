@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Report", "Used"]
 
 
+#: With fewer objects a bootstrap interval says nothing: it only knows what it has seen.
+FEWEST = 5
+
+
 class Used(NamedTuple):
     """A sequence that was run through."""
 
@@ -100,6 +104,7 @@ class Report:
         """Clicks saved against the initial model, per object, with a bootstrap interval over the same objects.
 
         An interval that holds 0 means: with so few objects it may be chance; the column `verdict` says so.
+        With fewer than five objects it says only that.
         """
         rows = []
         for part in self.used:
@@ -115,6 +120,7 @@ class Report:
                     ).confidence_interval
                     low, high = float(interval.low), float(interval.high)
                 verdict = "fewer clicks" if low > 0 else "more clicks" if high < 0 else "may be chance"
+                verdict = "too few objects" if len(saved) < FEWEST else verdict
                 row = {"sequence": part.heading, "method": method, "saved": saved.mean(), "from": low, "to": high}
                 rows.append({**row, "verdict": verdict})
         return pd.DataFrame(rows).set_index(["sequence", "method"]).round(2)

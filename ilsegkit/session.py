@@ -259,9 +259,14 @@ class Session:
             for view in [frame] if window is frame else [frame, window]:
                 kept = kept_clicks(state.clicks, settings.keep, self._rng) if view is window else list(state.clicks[:1])
                 prediction = (state.logits > 0).float() if view is state.frame else view.at_frame_size(mask)
-                outcome = adapt(
-                    self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, kept, on_step
-                )
+                try:
+                    outcome = adapt(
+                        self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, kept, on_step
+                    )
+                except BaseException:  # as if it had not been finished; Adam begins anew with the next object
+                    self._load(state.weights or self._sequence)
+                    self._optimizer = None
+                    raise
                 self.notice = self.notice or outcome.notice
             self._sequence = self._weights(self._sequence)
         if state.clicks:

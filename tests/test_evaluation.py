@@ -72,3 +72,8 @@ def test_curves_and_shares():
     assert results.clicks_at(0.5) == 1.5
     with pytest.raises(DataError, match=r"0\.95"):
         results.clicks_at(0.95)
+
+
+def test_a_target_in_percent_is_refused(tiny_model, squares):
+    with pytest.raises(DataError, match="85%"):
+        ils.evaluate(squares(1), ils.Session(tiny_model, "none"), target_iou=85, progress=False)

@@ -11,7 +11,7 @@ from ilsegkit.adaptation import Adaptation, Settings
 from ilsegkit.importance import estimate_importance
 from ilsegkit.model import save_model
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")]
 
 IA = Settings(steps=2, rate=1e-4, lam=0.5, gamma=1.0)
 SA = Settings(steps=1, rate=1e-4, lam=0.1, gamma=1.0)

@@ -267,6 +267,13 @@ class TestWeightsFiles:
             load_model(path, "cpu")
 
 
+def test_a_device_that_is_not_there_is_told():
+    with pytest.raises(WeightsError, match="leave it out"):
+        pick_device("cuda:99")
+    with pytest.raises(WeightsError, match="leave it out"):
+        pick_device("gpu")
+
+
 def test_device_is_taken_as_told():
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device() in (torch.device("cpu"), torch.device("cuda"), torch.device("mps"))

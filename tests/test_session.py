@@ -200,6 +200,25 @@ def test_a_failure_in_the_network_leaves_the_object_as_it_was(session, monkeypat
     assert np.array_equal(session.mask, mask)
 
 
+def test_a_failure_while_finishing_leaves_the_object_as_it_was(session, monkeypatch):
+    session.click(20, 20)
+    before, mask = weights(session), session.mask.copy()
+
+    def fail(model, *args, **kwargs):
+        with torch.no_grad():
+            next(model.parameters()).add_(1)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session_module, "adapt", fail)
+        with pytest.raises(KeyboardInterrupt):
+            session.finish()
+    assert same(weights(session), before)
+    assert (len(session.clicks), session.objects) == (1, 0)
+    assert np.array_equal(session.finish(), mask)
+    assert session.objects == 1
+
+
 def test_steps_that_are_not_finite_are_told_and_the_session_goes_on(tiny_model):
     session = ils.Session(tiny_model, Adaptation(image=Settings(3, 1e37, 1.0, 0.0)))
     session.set_image(IMAGE)

@@ -127,7 +127,11 @@ def find(entry: Entry, root: str | PathLike[str] | None = None) -> Path:
     if not found:
         where = ", ".join(repr(str(base)) for base in roots(root))
         way = f"'ilsegkit data download {entry.id}'" if entry.files else f"'ilsegkit data info {entry.id}' for how to get it"
-        raise DataError(f"the data set {entry.id!r} is in none of {where}; run {way}, or choose the size small or offline")
+        smaller = "offline" if entry.kind == "small" else "small or offline"
+        raise DataError(
+            f"the data set {entry.id!r} is in none of {where}; run {way}, import a copy with 'ilsegkit data import', name the "
+            f"folder that has it in {VARIABLE}, or choose the size {smaller}"
+        )
     return found[0].folder
 
 
