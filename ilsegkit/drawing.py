@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from .clicks import Click
 from .errors import DataError, ImageError
+from .images import resize_mask
 from .records import ObjectRecord, decode_mask
 
 __all__ = ["COLOURS", "MASK_COLOURS", "OBJECT_COLOURS", "Colour", "draw", "jpeg", "picture_file", "save_story", "strip"]
@@ -71,7 +72,7 @@ def draw(
     picture = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0), np.float32).copy()
     colours = [OBJECT_COLOURS[i % len(OBJECT_COLOURS)] for i in range(len(finished))]
     for region, colour in [*zip(finished, colours, strict=True), *([(mask, MASK_COLOURS[0])] if mask is not None else [])]:
-        inside = _resized(region, size)
+        inside = resize_mask(region, size[1], size[0])
         picture[inside] = 0.55 * picture[inside] + 0.45 * np.array(colour)
         picture[inside & ~ndimage.binary_erosion(inside, iterations=2, border_value=1)] = colour
         picture[ndimage.binary_dilation(inside) & ~inside] = 255
@@ -85,10 +86,6 @@ def draw(
         else:
             pen.rectangle(box, fill=COLOURS["background"], outline="black", width=max(1, r // 3))
     return image
-
-
-def _resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(Image.fromarray(np.asarray(mask, bool)).resize(size, Image.Resampling.NEAREST))
 
 
 def jpeg(image: Image.Image | np.ndarray, quality: int = 85) -> bytes:

@@ -1,5 +1,7 @@
 """Any image a user may have, as 8-bit RGB."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import ImageError
 
-__all__ = ["image_size", "read_image", "read_mask", "write_mask"]
+__all__ = ["image_size", "read_image", "read_mask", "resize_mask", "write_mask"]
 
 
 def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> np.ndarray:
@@ -52,15 +54,25 @@ def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> 
     return _to_rgb8(array)
 
 
-def _open(path: Path) -> Image.Image:
+@contextmanager
+def _reading(path: str | PathLike[str], kind: str) -> Iterator[Image.Image]:
+    """The file of an image, closed afterwards; whatever Pillow raises for one that it cannot read becomes an `ImageError`."""
     try:
         with Image.open(path) as file:
-            file.load()
-            return file
+            yield file
     except FileNotFoundError:
-        raise ImageError(f"there is no image file {str(path)!r}; check the path") from None
+        raise ImageError(f"there is no {kind} file {fspath(path)!r}; check the path") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{str(path)!r} cannot be read as an image ({error}); is it damaged or of another kind?") from error
+        article = "an" if kind == "image" else "a"
+        raise ImageError(
+            f"{fspath(path)!r} cannot be read as {article} {kind} ({error}); is it damaged or of another kind?"
+        ) from error
+
+
+def _open(path: Path) -> Image.Image:
+    with _reading(path, "image") as file:
+        file.load()
+        return file
 
 
 def _to_rgb8(array: np.ndarray) -> np.ndarray:
@@ -105,18 +117,13 @@ def image_size(path: Path) -> tuple[int, int]:
     ImageError
         If the file is missing or damaged.
     """
-    try:
-        with Image.open(path) as file:
-            width, height = file.size
-            if file.getexif().get(0x0112, 1) >= 5:  # the camera lay on its side
-                width, height = height, width
-            if file.format == "JPEG":
-                file.draft("L", (max(width // 8, 1), max(height // 8, 1)))  # an eighth of the size, but every byte is read
-            file.load()
-    except FileNotFoundError:
-        raise ImageError(f"there is no image file {str(path)!r}; check the path") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{str(path)!r} cannot be read as an image ({error})") from error
+    with _reading(path, "image") as file:
+        width, height = file.size
+        if file.getexif().get(0x0112, 1) >= 5:  # the camera lay on its side
+            width, height = height, width
+        if file.format == "JPEG":
+            file.draft("L", (max(width // 8, 1), max(height // 8, 1)))  # an eighth of the size, but every byte is read
+        file.load()
     return height, width
 
 
@@ -128,14 +135,20 @@ def read_mask(path: str | PathLike[str]) -> np.ndarray:
     ImageError
         If the file is missing or damaged.
     """
-    try:
-        with Image.open(path) as file:
-            labels = np.asarray(file)
-    except FileNotFoundError:
-        raise ImageError(f"there is no mask file {fspath(path)!r}; check the path") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{fspath(path)!r} cannot be read as a mask ({error}); is it damaged?") from error
+    with _reading(path, "mask") as file:
+        labels = np.asarray(file)
     return labels if labels.ndim == 2 else labels[..., 0]
+
+
+def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A bool mask at another size, by nearest neighbour.
+
+    Examples
+    --------
+    >>> resize_mask(np.eye(2, dtype=bool), 2, 4).astype(int).tolist()
+    [[1, 1, 0, 0], [0, 0, 1, 1]]
+    """
+    return np.asarray(Image.fromarray(np.asarray(mask, bool)).resize((width, height), Image.Resampling.NEAREST))
 
 
 def write_mask(path: str | PathLike[str], mask: np.ndarray) -> None:

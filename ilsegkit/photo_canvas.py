@@ -16,6 +16,7 @@ from ipycanvas import MultiCanvas
 from ipycanvas.canvas import _CANVAS_MANAGER, COMMANDS
 
 from .drawing import COLOURS, MASK_COLOURS, OBJECT_COLOURS, Colour, picture_file
+from .images import resize_mask
 from .rectangles import Rectangles, filled, outlined
 
 __all__ = ["Look", "PhotoCanvas", "Window", "drawing"]
@@ -104,13 +105,7 @@ class Window(NamedTuple):
     def cut(self, mask: np.ndarray) -> np.ndarray:
         """This part of a mask, (height, width), by nearest neighbour."""
         part = mask[self.top : self.bottom, self.left : self.right]
-        if part.shape == (self.height, self.width):
-            return part
-        rows, columns = (
-            ((np.arange(new) + 0.5) * old / new).astype(int)
-            for new, old in zip((self.height, self.width), part.shape, strict=True)
-        )
-        return part[rows[:, None], columns]
+        return part if part.shape == (self.height, self.width) else resize_mask(part, self.height, self.width)
 
     def of_photo(self, photo: np.ndarray) -> np.ndarray:
         """This part of a photo, with all its pixels."""

@@ -17,6 +17,7 @@ from pycocotools import mask as coco
 
 from .clicks import Click, parse_clicks
 from .errors import ClickError, DataError
+from .images import resize_mask
 
 __all__ = ["ObjectRecord", "Stage", "decode_mask", "encode_mask", "read_clicks", "shrunk"]
 
@@ -59,10 +60,7 @@ def shrunk(mask: np.ndarray, longest: int) -> np.ndarray:
     scale = min(1.0, longest / max(height, width))
     if scale == 1:
         return mask
-    rows, columns = (
-        ((np.arange(max(1, round(n * scale))) + 0.5) * n / max(1, round(n * scale))).astype(int) for n in (height, width)
-    )
-    return mask[rows[:, None], columns]
+    return resize_mask(mask, max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 @dataclass(frozen=True)

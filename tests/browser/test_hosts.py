@@ -124,8 +124,9 @@ def test_the_first_notebook(open_notebook, server, artefacts):
         notebook.says("2 clicks", 120)
         clicked = notebook.pixels()
         assert (clicked != start).any(-1).sum() > 600  # more than the dots
-        notebook.click(490, 290, button="right")
+        notebook.click(120, 178, button="right")  # into what the two have found
         notebook.says("3 clicks", 120)
+        assert (notebook.pixels() != clicked).any(-1).sum() > 600
         notebook.page.screenshot(path=artefacts / "notebook-2-clicks.png")
         notebook.button("Undo").click()
         notebook.wait(lambda: (notebook.pixels() == clicked).all())
