@@ -4,38 +4,109 @@ All on the same photo and clicks, each in a process of its own. Times on shared 
 so less. The second and third table show how the default's time grows with the size and with the number of clicks.
 
     python benchmarks/speed.py --plot benchmarks/speed.png
+    python benchmarks/speed.py --only "literal Algorithm 1" --only "default IA" --device cuda
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import MethodType
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
 import typer
+from torch import nn
 
 import ilsegkit as ils
-from ilsegkit.adaptation import PAPER, Adaptation, Settings, named_adaptation
+from ilsegkit.adaptation import PAPER, Adaptation, named_adaptation
+from ilsegkit.model import ModelConfig
 
 POINTS = [(0.45, 0.40, 1), (0.55, 0.70, 1), (0.05, 0.05, 0), (0.35, 0.55, 1), (0.90, 0.30, 0), (0.60, 0.50, 1)]
+# Never trained: they are here for their time alone.
+DENSE = ModelConfig("DeepLabV3Plus", "resnet18", {"encoder_output_stride": 16, "decoder_channels": 128}, multiple=16)
+LIGHT = {"encoder_output_stride": 16, "decoder_atrous_rates": (6, 12, 18), "decoder_channels": 64}
 
 
-def ways(chosen: Settings) -> dict[str, Settings | None]:
-    """IA in several ways. All but the last do all of their steps at the rate chosen for the weights."""
-    literal = replace(PAPER["IA"], rate=chosen.rate)
-    return {
-        "literal Algorithm 1": literal,
-        "decoder only": replace(literal, scope="decoder"),
-        "half the steps": replace(literal, steps=literal.steps // 2),
-        "stop when confident": replace(literal, confident=0.8),
-        "default IA": chosen,
-        "fixed": None,
+@dataclass(frozen=True)
+class Way:
+    """IA or SA, what is changed in the session before it starts, another network, the size and zoom of the bundled one."""
+
+    adaptation: Adaptation
+    change: Callable[[ils.Session], object] | None = None
+    config: ModelConfig | None = None
+    as_bundled: bool = False
+
+
+def channels_first(session: ils.Session) -> None:
+    """Tensors in PyTorch's usual order instead of channels last."""
+
+    def encode(model: ils.InteractiveSegmenter, image: torch.Tensor, guidance: torch.Tensor) -> list[torch.Tensor]:
+        x = torch.cat([(image - model.mean) / model.std, guidance], dim=1)
+        height, width = x.shape[-2:]
+        return model.network.encoder(nn.functional.pad(x, (0, -width % 16, 0, -height % 16)))
+
+    session.model.to(memory_format=torch.contiguous_format)
+    session.model.encode = MethodType(encode, session.model)
+
+
+def fused_adam(session: ils.Session) -> None:
+    """One kernel for all of Adam."""
+    torch.optim.Adam = partial(torch.optim.Adam, fused=True)
+
+
+def nearest(session: ils.Session) -> None:
+    """Losses at stride 4: each of its logits counts for 4 x 4 pixels, instead of being interpolated to them."""
+    session.model.network.segmentation_head[1] = nn.UpsamplingNearest2d(scale_factor=4)
+
+
+def compiled(session: ils.Session) -> None:
+    """The network through torch.compile, which needs a C++ compiler on CPUs."""
+    for part in ("encoder", "decoder", "segmentation_head"):
+        getattr(session.model.network, part).compile()
+
+
+def bf16(session: ils.Session) -> None:
+    """Most of the arithmetic in 16 bits."""
+    torch.autocast(session.model.device.type, torch.bfloat16).__enter__()
+
+
+def ways(model: ils.InteractiveSegmenter) -> dict[str, Way]:
+    """What is measured. All literal ones do their steps at the rate chosen for the weights: the time is the same for all."""
+    chosen = named_adaptation("IA+SA", model.adaptation)
+    literal = replace(PAPER["IA"], rate=chosen.image.rate)
+    of = {
+        "literal Algorithm 1": Way(Adaptation(literal)),
+        "- decoder only": Way(Adaptation(replace(literal, scope="decoder"))),
+        "- half the steps": Way(Adaptation(replace(literal, steps=literal.steps // 2))),
+        "- stop when confident": Way(Adaptation(replace(literal, confident=0.8))),
+        "- losses at stride 4": Way(Adaptation(literal), nearest),
+        "- fused Adam": Way(Adaptation(literal), fused_adam),
+        "- bf16": Way(Adaptation(literal), bf16),
+        "- torch.compile": Way(Adaptation(literal), compiled),
+        "- without channels last": Way(Adaptation(literal), channels_first),
+        "- lighter decoder, untrained": Way(Adaptation(literal), config=replace(model.config, options=LIGHT)),
+        "- ResNet-18, untrained": Way(Adaptation(literal), config=DENSE),
+        "default IA": Way(Adaptation(chosen.image)),
+        "- losses at stride 4 too": Way(Adaptation(chosen.image), nearest),
+        "- fused Adam too": Way(Adaptation(chosen.image), fused_adam),
+        "- bf16 too": Way(Adaptation(chosen.image), bf16),
+        "- torch.compile too": Way(Adaptation(chosen.image), compiled),
+        "- as bundled: 384 px, zoom": Way(Adaptation(chosen.image), as_bundled=True),
+        "default SA": Way(Adaptation(sequence=chosen.sequence)),
+        "- SA as bundled": Way(Adaptation(sequence=chosen.sequence), as_bundled=True),
+        "fixed": Way(Adaptation()),
     }
+    if shutil.which("c++") is None:
+        of = {name: way for name, way in of.items() if way.change is not compiled}
+    return of
 
 
 def clicks(count: int) -> list[tuple[float, float, int]]:
@@ -43,11 +114,17 @@ def clicks(count: int) -> list[tuple[float, float, int]]:
     return [((x + 0.013 * (i // 6)) % 1, (y + 0.017 * (i // 6)) % 1, p) for i, (x, y, p) in enumerate(POINTS * 10)][:count]
 
 
-def measure(way: str, size: int, count: int, device: str | None) -> dict:
-    """Seconds of every click, seconds to the first answer to it, and peak resident memory of this process."""
+def measure(name: str, size: int, count: int, device: str | None) -> dict:
+    """Seconds of every click, to the first answer to it, and to finish; peak resident memory of this process, in MiB."""
     model = ils.load_model(device=device)
-    model.config = replace(model.config, input_size=size, zoom=None)
-    session = ils.Session(model, Adaptation(ways(named_adaptation("IA", model.adaptation).image)[way]))
+    way = ways(model)[name]
+    if way.config is not None:
+        model = ils.InteractiveSegmenter(way.config).to(model.device).eval()
+    if not way.as_bundled:
+        model.config = replace(model.config, input_size=size, zoom=None)
+    session = ils.Session(model, way.adaptation)
+    if way.change is not None:
+        way.change(session)
     image = ils.offline_photos()["chelsea"]
     session.set_image(image)
     seconds, answers = [], []
@@ -58,13 +135,16 @@ def measure(way: str, size: int, count: int, device: str | None) -> dict:
         session.click(*at, on_prediction=lambda _, to=early: to.append(time.perf_counter()))
         seconds.append(time.perf_counter() - began)
         answers.append((early[0] if early else time.perf_counter()) - began)
+    began = time.perf_counter()
+    session.finish()
+    finish = time.perf_counter() - began
     try:
         import resource
     except ImportError:  # Windows
         peak = float("nan")
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return {"seconds": seconds, "answers": answers, "peak": peak}
+    return {"seconds": seconds, "answers": answers, "finish": finish, "peak": peak}
 
 
 def main(
@@ -72,6 +152,7 @@ def main(
     threads: int = 2,
     device: str | None = "cpu",
     plot: Annotated[Path | None, typer.Option(help="PNG of the time against the size and against the number of clicks")] = None,
+    only: Annotated[list[str], typer.Option(help="rows of the first table; all of them if left out")] = [],  # noqa: B006
     way: Annotated[str | None, typer.Option(hidden=True)] = None,
     count: Annotated[int, typer.Option(help="clicks")] = 6,
 ) -> None:
@@ -88,13 +169,16 @@ def main(
 
     # The first click warms up.
     rows = []
-    for name in ways(PAPER["IA"]):
+    for name in only or ways(ils.load_model(device="cpu")):
         result = run(name, size, count)
         row = {"way": name, "s/click": np.median(result["seconds"][1:]), "slowest": max(result["seconds"][1:])}
-        rows.append(row | {"first answer": np.median(result["answers"][1:]), "peak MiB": result["peak"]})
+        row |= {"first click": result["seconds"][0], "first answer": np.median(result["answers"][1:])}
+        rows.append(row | {"finish": result["finish"], "peak MiB": result["peak"]})
     frame = pd.DataFrame(rows)
     frame.insert(2, "faster", frame["s/click"].iloc[0] / frame["s/click"])
     typer.echo(f"{size} px, {threads} threads, {device}\n\n{frame.to_markdown(index=False, floatfmt='.2f')}\n")
+    if only:
+        return
 
     by_size = pd.DataFrame(
         [
