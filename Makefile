@@ -24,8 +24,10 @@ check: $(VENV)/dev.done
 unit: $(VENV)/dev.done
 	$(BIN)/pytest -q -m "not browser" --doctest-modules --durations=5
 
+# Here and in `notebooks`, not with results that are on record: they may be of other code.
 notebooks-test: $(VENV)/dev.done
-	ILSEGKIT_PROFILE=offline $(BIN)/pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+	rm -rf build/results
+	ILSEGKIT_PROFILE=offline ILSEGKIT_RESULTS=$(CURDIR)/build/results $(BIN)/pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
 		--ignore notebooks/solutions notebooks
 
 browser: $(VENV)/dev.done
@@ -37,7 +39,8 @@ docs: $(VENV)/dev.done
 
 # Make the chapters and their solutions from notebooks/source, run all from top to bottom, store the outputs.
 notebooks: $(VENV)/dev.done
-	$(BIN)/python notebooks/build.py --execute
+	rm -rf build/results
+	ILSEGKIT_RESULTS=$(CURDIR)/build/results $(BIN)/python notebooks/build.py --execute
 
 format: $(VENV)/dev.done
 	$(BIN)/ruff check --fix .
@@ -54,4 +57,4 @@ $(VENV)/dev.done: pyproject.toml
 	touch $@ $(VENV)/lab.done
 
 clean:
-	rm -rf $(VENV) build dist runs test-artefacts *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build dist runs notebooks/runs test-artefacts *.egg-info .pytest_cache .ruff_cache .mypy_cache

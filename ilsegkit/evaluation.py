@@ -21,6 +21,9 @@ from .errors import DataError
 from .metrics import clicks_to_reach, iou, iou_after
 from .session import Session
 
+#: Seconds between two writings of what SA has learned: with large networks that is a gigabyte.
+SAVE_EVERY = 60.0
+
 __all__ = ["Results", "evaluate", "fingerprint"]
 
 
@@ -136,7 +139,8 @@ def evaluate(
         The robot user, see `ilsegkit.clicks.RULES`.
     records : path, optional
         A file of JSON lines that gets each object's record as it comes. If it has some from an earlier call with the same
-        arguments, the evaluation goes on after them; what SA had learned is kept beside it in ``.state``.
+        arguments, the evaluation goes on after them. What SA had learned is kept beside it in ``.state``, written every
+        minute and when the evaluation ends or is interrupted; a process that is killed loses at most the last minute.
     progress : bool, optional
         Show a bar.
 
@@ -172,14 +176,18 @@ def evaluate(
     log = _Records(Path(records), header, session) if records is not None else None
     done = log.done if log else []
     bar = tqdm(total=len(dataset), initial=len(done), desc=session.adapt, unit="object", disable=not progress)
-    for index in range(len(done), len(dataset)):
-        record = _segment(dataset[index], session, target_iou, max_clicks, rule)
-        done.append(record)
+    try:
+        for index in range(len(done), len(dataset)):
+            record = _segment(dataset[index], session, target_iou, max_clicks, rule)
+            done.append(record)
+            if log:
+                log.save(record, session)
+            bar.update()
+            bar.set_postfix({"clicks": f"{Results(done, target_iou, max_clicks).clicks_at():.2f}"})
+    finally:
+        bar.close()
         if log:
-            log.save(record, session)
-        bar.update()
-        bar.set_postfix({"clicks": f"{Results(done, target_iou, max_clicks).clicks_at():.2f}"})
-    bar.close()
+            log.save_state()
     return Results(done, target_iou, max_clicks)
 
 
@@ -206,16 +214,19 @@ def _segment(sample: Sample, session: Session, target_iou: float, max_clicks: in
 
 
 def fingerprint(model: torch.nn.Module) -> str:
-    """A short hash of the parameters: records of different models must not be mixed.
+    """A short hash of all that decides what a model answers and learns: records of different models must not be mixed.
+
+    Parameters, buffers, importance and configuration (the input size among them) are in it.
 
     Examples
     --------
     >>> fingerprint(torch.nn.Linear(2, 1)) == fingerprint(torch.nn.Linear(2, 1))
     False
     """
-    digest = hashlib.sha256()
-    for value in model.parameters():
-        digest.update(value.detach().cpu().numpy().tobytes())
+    digest = hashlib.sha256(repr(getattr(model, "config", None)).encode())
+    for tensors in (model.state_dict(), getattr(model, "importance", None) or {}):
+        for name in sorted(tensors):
+            digest.update(tensors[name].detach().cpu().numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
@@ -225,6 +236,8 @@ class _Records:
     def __init__(self, path: Path, header: dict[str, Any], session: Session) -> None:
         self.path, self.state = path, path.with_suffix(".state")
         self.done: list[dict[str, Any]] = []
+        self.learned: dict[str, Any] | None = None  # not written yet
+        self.written = time.monotonic()
         header = json.loads(json.dumps(header))
         if path.is_file() and path.stat().st_size:
             # A line without its end was being written when the evaluation was stopped.
@@ -253,6 +266,13 @@ class _Records:
         with self.path.open("a") as file:
             file.write(json.dumps(record) + "\n")
         if session.adaptation.sequence is not None:
+            self.learned = {"records": len(self.done), "session": session.state_dict()}
+            if time.monotonic() - self.written > SAVE_EVERY:
+                self.save_state()
+
+    def save_state(self) -> None:
+        if self.learned is not None:
             scratch = self.state.with_suffix(".part")
-            torch.save({"records": len(self.done), "session": session.state_dict()}, scratch)
+            torch.save(self.learned, scratch)
             scratch.replace(self.state)
+            self.learned, self.written = None, time.monotonic()

@@ -1,10 +1,14 @@
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
 import ilsegkit as ils
+from ilsegkit import evaluation
 from ilsegkit.adaptation import Adaptation, Settings
 from ilsegkit.errors import DataError
+from ilsegkit.evaluation import fingerprint
 
 SA = Adaptation(sequence=Settings(1, 1e-3, 0.5, 0.0, 0.5))
 
@@ -57,6 +61,26 @@ def test_records_of_another_evaluation_are_refused_and_kept(tiny_model, squares,
     with pytest.raises(DataError, match="target_iou"):
         ils.evaluate(squares(1), ils.Session(tiny_model, "none"), 0.9, 3, records=path, progress=False)
     assert path.read_bytes() == before
+
+
+def test_a_model_that_works_at_another_size_is_another_model(tiny_model):
+    before = fingerprint(tiny_model)
+    tiny_model.config = replace(tiny_model.config, input_size=tiny_model.config.input_size + 16)
+    sized = fingerprint(tiny_model)
+    tiny_model.importance = {name: torch.ones_like(value) for name, value in tiny_model.named_parameters()}
+    assert len({before, sized, fingerprint(tiny_model)}) == 3
+
+
+def test_a_killed_process_goes_on_from_what_was_written_last(tiny_model, squares, tmp_path, monkeypatch):
+    path, write = tmp_path / "records.jsonl", evaluation._Records.save_state
+    whole = ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 3, progress=False)
+    with monkeypatch.context() as m:
+        m.setattr(evaluation, "SAVE_EVERY", -1.0)  # after every object, but for what the process is killed in
+        m.setattr(evaluation._Records, "save_state", lambda self: write(self) if len(self.done) < 3 else None)
+        ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 3, records=path, progress=False)
+    assert torch.load(path.with_suffix(".state"), weights_only=True)["records"] == 2
+    rest = ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 3, records=path, progress=False)
+    assert [r["iou"] for r in rest.records] == [r["iou"] for r in whole.records]
 
 
 def test_curves_and_shares():

@@ -140,8 +140,10 @@ def test_results_are_kept_and_not_mixed(tiny_model, tmp_path):
 INTERRUPTED = """
 import sys, torch
 torch.set_num_threads(1)
+from ilsegkit import evaluation
 from ilsegkit.experiments import EXPERIMENTS, FOUR, replace, run
 from ilsegkit.model import load_model
+evaluation.SAVE_EVERY = 0.0  # seconds: after every object
 EXPERIMENTS["table2"] = replace(EXPERIMENTS["table2"], methods=(FOUR[0], FOUR[2]))
 run("table2", model=load_model(sys.argv[1], "cpu"), out=sys.argv[2], most=4)
 """
