@@ -76,6 +76,7 @@ class Annotator:
         self._opened = False
         self.finished: dict[str, list[ObjectRecord]] = {name: [] for name in album}
         self.order: list[tuple[str, ObjectRecord]] = []  # finished objects as they were finished
+        self._decoded: list[tuple[ObjectRecord, np.ndarray]] = []  # those of the image at hand, with their masks
         # A session may have been given settings of its own; they come back with their name.
         self._own_adaptation = {session.adapt: getattr(session, "adaptation", session.adapt)}
         if project is not None:
@@ -137,8 +138,13 @@ class Annotator:
         return self.session.can_redo
 
     def masks(self, name: str) -> list[np.ndarray]:
-        """The finished objects of an image, each bool, (height, width)."""
-        return [decode_mask(record.mask) for record in self.finished[name] if record.mask is not None]
+        """The finished objects of an image, each bool, (height, width); they are kept here, so do not change them."""
+        known = {id(record): mask for record, mask in self._decoded}
+        records = [record for record in self.finished[name] if record.mask is not None]
+        masks = [known[id(r)] if id(r) in known else decode_mask(r.mask or {}) for r in records]
+        if name == self.name:
+            self._decoded = list(zip(records, masks, strict=True))
+        return masks
 
     def record(self, with_mask: bool = True) -> ObjectRecord:
         """The object at hand, as it is now."""
@@ -163,7 +169,7 @@ class Annotator:
             self.finish()
         self._opened = True
         self.session.set_image(photo.pixels)
-        self.name, self.photo = name, photo
+        self.name, self.photo, self._decoded = name, photo, []
         self.class_name = photo.class_name or self.class_name
         self._start()
         left = self.project.left_open(name, photo.pixels.shape[:2]) if self.project is not None else None
@@ -237,12 +243,13 @@ class Annotator:
         """Keep the mask; with SA the model learns from the object."""
         if not self.busy_with_object:
             return "There is nothing to finish yet: click on an object first."
-        record = self.record()
+        record, mask = self.record(), self.mask
         self.session.finish(on_step=on_step)
         notice = f" {self.session.notice}" if self.session.notice else ""
         record = replace(record, number=1 + max((r.number for _, r in self.order), default=0))
         self.finished[self.name].append(record)
         self.order.append((self.name, record))
+        self._decoded.append((record, mask))
         self._start()
         self._save(learned=True)
         place = f"saved in {self.project.folder.name!r}" if self.project is not None else "kept in .masks"
@@ -309,14 +316,14 @@ class Annotator:
         with self._or_back_to(None):
             self._restore(record, on_step)
         self._forget(index)
-        self._save(objects=True)
+        self._save()
         return f"Object {index + 1} is open again: {self.summary()}"
 
     def remove(self, index: int) -> str:
         """Drop a finished object of this image; what the model learned from it stays."""
         self._finished_object(index)
         self._forget(index)
-        self._save(objects=True)
+        self._save()
         return f"Object {index + 1} of {self.name!r} is removed."
 
     def summary(self) -> str:
@@ -408,14 +415,13 @@ class Annotator:
         record = self.finished[self.name].pop(index)
         self.order = [(name, other) for name, other in self.order if other is not record]
 
-    def _save(self, learned: bool = False, objects: bool = False) -> None:
+    def _save(self, learned: bool = False) -> None:
         """To the project, if there is one."""
         if self.project is None:
             return
         left = self.record() if self.busy_with_object else None
-        self.project.save(self.name, self.photo.pixels.shape[:2], self.finished[self.name], left, learned or objects)
-        if learned and "SA" in self.session.adapt:
-            self.project.save_learned(self.session)
+        session = self.session if learned and "SA" in self.session.adapt else None
+        self.project.save(self.name, self.photo.pixels.shape[:2], self.finished[self.name], left, session)
 
 
 def clicks_needed(record: ObjectRecord, target: float | None) -> int:

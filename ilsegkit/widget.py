@@ -124,7 +124,7 @@ class ClickSegmenter(LiveAnnotator):
     @property
     def masks(self) -> dict[str, list[np.ndarray]]:
         """The finished objects of each image, each bool, (height, width)."""
-        return {name: self._annotator.masks(name) for name in self.album}
+        return {name: [mask.copy() for mask in self._annotator.masks(name)] for name in self.album}
 
     @property
     def records(self) -> dict[str, list[ObjectRecord]]:

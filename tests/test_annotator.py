@@ -150,6 +150,16 @@ def test_finishing(annotator, session):
     assert annotator.mask.shape == (80, 200)
 
 
+def test_masks_that_are_known_are_not_decoded_again(annotator, monkeypatch):
+    annotator.click([A])
+    annotator.finish()
+    monkeypatch.setattr("ilsegkit.annotator.decode_mask", lambda runs: pytest.fail("a mask was decoded"))
+    annotator.click([B])
+    annotator.finish()
+    for mask, click in zip(annotator.masks("one"), (A, B), strict=True):
+        np.testing.assert_array_equal(mask, square(click))
+
+
 def test_what_somebody_else_did_with_the_session_is_not_kept(session):
     session.set_image(PHOTO[:30])
     session.click(3, 3)

@@ -134,7 +134,7 @@ def test_more_objects_than_a_palette_has(tmp_path):
     annotator.open("a")
     annotator.click([A])
     record = annotator.record()
-    Project(tmp_path, album).save("a", (48, 64), [record] * 300, None, masks=True)
+    Project(tmp_path, album).save("a", (48, 64), [record] * 300, None)
     with Image.open(tmp_path / "ids" / "a.png") as file:
         assert np.asarray(file).max() == 300
 
@@ -177,11 +177,53 @@ def test_when_nothing_can_be_written_nothing_is_lost(photos, tmp_path, monkeypat
         patch.setattr("pathlib.Path.write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(DataError, match=r"cannot be saved .*No space left"):
             annotator.finish()
+        with pytest.raises(DataError, match="the next click saves all"):
+            annotator.open("b.png")
+    folder = tmp_path / "done"
     assert len(annotator.finished["a cat.png"]) == 1
+    assert not list(folder.glob("masks/*"))
+    annotator.click([B])  # of another photo; and what the model learned from the first is saved without what it has from this
+    assert [path.name for path in folder.glob("masks/*")] == ["a_cat_1.png"]
+    assert len(json.loads((folder / "coco.json").read_text())["annotations"]) == 1
+    assert Project(folder).learned()["objects"] == 1
+    assert (folder / "model.safetensors").is_file()
+    annotator.open("a cat.png")
     annotator.click([B])
     annotator.finish()
-    assert [len(r) for r in work(photos, tmp_path / "done").finished.values()] == [2, 0]
+    assert [len(r) for r in work(photos, tmp_path / "done").finished.values()] == [2, 1]
     assert not list((tmp_path / "done").rglob(".*"))
+
+
+def test_of_masks_only_those_that_changed_are_written(photos, tmp_path, monkeypatch):
+    written = []
+    write = Project._write
+    monkeypatch.setattr(Project, "_write", lambda self, name, content: (written.append(name), write(self, name, content)))
+    annotator = work(photos, tmp_path / "done", FakeSession(reach=3))
+
+    def ids():
+        with Image.open(tmp_path / "done" / "ids" / "a_cat.png") as file:
+            return np.asarray(file)
+
+    def masks_written():
+        names = sorted(name for name in written if name.startswith("masks"))
+        written.clear()
+        return names
+
+    for click in (A, B, C):
+        annotator.click([click])
+        annotator.finish()
+    assert masks_written() == [f"masks/a_cat_{number}.png" for number in (1, 2, 3)]
+    annotator.remove(1)
+    assert masks_written() == ["masks/a_cat_2.png", "masks/a_cat_3.png"]  # the last is deleted
+    assert [ids()[int(y), int(x)] for x, y, _ in (A, B, C)] == [1, 0, 2]
+    again = work(photos, tmp_path / "done", FakeSession(reach=3))
+    assert masks_written() == []
+    (tmp_path / "done" / "masks" / "a_cat_2.png").unlink()  # as if the kernel had died before it was written
+    again = work(photos, tmp_path / "done", FakeSession(reach=3))
+    again.click([B])
+    again.finish()
+    assert masks_written() == [f"masks/a_cat_{number}.png" for number in (1, 2, 3)]
+    assert [ids()[int(y), int(x)] for x, y, _ in (A, B, C)] == [1, 3, 2]
 
 
 def test_what_the_model_learned_goes_on(tiny_model, photos, tmp_path):
