@@ -32,8 +32,9 @@ from pycocotools import mask as coco
 from .album import Album
 from .drawing import OBJECT_COLOURS
 from .errors import DataError
+from .evaluation import fingerprint
 from .model import model_bytes
-from .records import ObjectRecord, decode_mask
+from .records import ObjectRecord, check_size, decode_mask
 
 __all__ = ["Project"]
 
@@ -84,6 +85,7 @@ class Project:
         self._open: dict[str, ObjectRecord] = {}
         self._drawn: dict[str, list[ObjectRecord]] = {}  # the objects that masks/ and ids/ show
         self._labels = ("", np.zeros((0, 0), np.uint16))  # the image drawn last, and its ids: a further object is added to them
+        self._learned_from: str | None = None  # fingerprint of the initial model
         self._waiting: dict[str, bytes | None] = {}  # files to be written, or with None to be deleted
         self.finished: dict[str, list[ObjectRecord]] = {}
         self.current: str | None = None
@@ -151,20 +153,19 @@ class Project:
         every = [(name, record) for name, records in self.finished.items() for record in records]
         return sorted(every, key=lambda item: item[1].number)
 
-    def left_open(self, name: str, size: tuple[int, int]) -> ObjectRecord | None:
-        """The object of an image that was begun and not finished.
+    def check(self, name: str, size: tuple[int, int]) -> None:
+        """Refuse an image that has another height or width than when its objects were made.
 
         Raises
         ------
         DataError
-            If the image has another size now.
+            If it has.
         """
-        if name in self._sizes and self._sizes[name] != size and (self._open.get(name) or self.finished.get(name)):
-            (height, width), (rows, columns) = self._sizes[name], size
-            raise DataError(
-                f"{name!r} was {width} x {height} when it was annotated in {str(self.folder)!r} and is {columns} x {rows} now; "
-                "choose another folder for other images"
-            )
+        if self._open.get(name) or self.finished.get(name):
+            check_size(name, self._sizes[name], size, self.folder)
+
+    def left_open(self, name: str) -> ObjectRecord | None:
+        """The object of an image that was begun and not finished."""
         return self._open.get(name)
 
     def image_path(self, name: str) -> Path | None:
@@ -172,14 +173,16 @@ class Project:
         return self._paths.get(name)
 
     def learned(self) -> dict[str, Any] | None:
-        """What the model had learned, for `Session.load_state_dict`."""
+        """What the model had learned, for `Session.load_state_dict`; ``initial`` tells which model it began with."""
         path = self.folder / "learned.pt"
         if not path.is_file():
             return None
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self._learned_from = state.get("initial")
         except Exception as error:  # torch raises whatever its readers raise
             raise self._damaged("learned.pt", error) from error
+        return state
 
     # --- saving -----------------------------------------------------------------------------------------------------
 
@@ -231,10 +234,7 @@ class Project:
             self._waiting["coco.json"] = json.dumps(self.coco()).encode()
             self._draw(name)
         if session is not None:
-            learned = io.BytesIO()
-            torch.save(session.state_dict(), learned)
-            self._waiting["learned.pt"] = learned.getvalue()
-            self._waiting["model.safetensors"] = model_bytes(session.model)
+            self._learn(session)
         self._write_waiting()
 
     def _not_saved(self, error: Exception) -> DataError:
@@ -242,6 +242,17 @@ class Project:
             f"the annotations cannot be saved in {str(self.folder)!r} ({error}); nothing is lost here yet: make room or "
             "give back the rights, and the next click saves all"
         )
+
+    def _learn(self, session: Any) -> None:
+        """What the model has learned; that of another initial model is kept beside it."""
+        initial, content = fingerprint(session.initial_model()), io.BytesIO()
+        torch.save({**session.state_dict(), "initial": initial}, content)
+        new = {"learned.pt": content.getvalue(), "model.safetensors": model_bytes(session.model)}
+        for old in map(Path, new):
+            if self._learned_from not in (None, initial) and (self.folder / old).is_file():
+                self._waiting[f"{old.stem}-{self._learned_from}{old.suffix}"] = (self.folder / old).read_bytes()
+        self._learned_from = initial
+        self._waiting |= new
 
     def _write_waiting(self) -> None:
         try:

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from fake_session import FakeSession
+import torch
+from fake_session import TINY, FakeSession
 from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
@@ -15,7 +16,7 @@ from ilsegkit.annotator import Annotator
 from ilsegkit.cli import app
 from ilsegkit.clicks import Click
 from ilsegkit.errors import DataError, WeightsError
-from ilsegkit.model import save_model
+from ilsegkit.model import InteractiveSegmenter, save_model
 from ilsegkit.project import Project
 from ilsegkit.replay import replay
 from ilsegkit.session import Session
@@ -170,6 +171,59 @@ def test_other_images_and_other_models_are_refused(photos, tmp_path):
         Project(tmp_path / "file", Album(PHOTO))
 
 
+def test_an_image_of_another_size_changes_nothing(photos, tmp_path):
+    annotator = work(photos, tmp_path / "done")
+    annotator.click([A])
+    annotator.finish()
+    annotator.open("b.png")
+    annotator.click([B])
+    Image.fromarray(PHOTO[:30]).save(photos / "a cat.png")
+    with pytest.raises(DataError, match="64 x 30 now"):
+        annotator.open("a cat.png")
+    assert (annotator.name, annotator.clicks, annotator.session.image.shape) == ("b.png", (B,), (40, 64, 3))
+    annotator.click([C])
+    assert json.loads((tmp_path / "done" / "clicks" / "a_cat.json").read_text())["size"] == [48, 64]
+
+
+def test_what_another_model_learned_is_neither_used_nor_lost(photos, tmp_path):
+    def session(seed):
+        session = FakeSession()
+        torch.manual_seed(seed)
+        session.model = InteractiveSegmenter(TINY)
+        return session
+
+    first = work(photos, tmp_path / "done", session(1))
+    first.click([A])
+    first.finish()
+    before = {name: (tmp_path / "done" / name).read_bytes() for name in ("learned.pt", "model.safetensors")}
+    again = work(photos, tmp_path / "done", session(1))
+    assert again.session.objects == 1
+    assert "began with another model" not in again.open("b.png")
+    second = Annotator(session(2), album := Album(photos), Project(tmp_path / "done", album))
+    assert second.session.objects == 0
+    assert "began with another model" in second.open("b.png")
+    second.click([A])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "done").glob("[lm]*.*")} == before
+    second.finish()
+    kept = {path.stem.split("-")[0] + path.suffix: path.read_bytes() for path in (tmp_path / "done").glob("*-*")}
+    assert kept == before
+    second.click([B])
+    second.finish()
+    assert len(list((tmp_path / "done").glob("*-*"))) == 2
+    assert work(photos, tmp_path / "done", session(2)).session.objects == 2
+
+
+def test_a_removed_object_comes_back_to_the_folder(photos, tmp_path):
+    annotator = work(photos, tmp_path / "done")
+    for click in (A, B):
+        annotator.click([click])
+        annotator.finish()
+    files = {path: path.read_bytes() for path in (tmp_path / "done").rglob("*.*") if path.is_file()}
+    annotator.remove(0)
+    annotator.undo()
+    assert {path: path.read_bytes() for path in (tmp_path / "done").rglob("*.*") if path.is_file()} == files
+
+
 def test_when_nothing_can_be_written_nothing_is_lost(photos, tmp_path, monkeypatch):
     annotator = work(photos, tmp_path / "done")
     annotator.click([A])
@@ -280,6 +334,9 @@ def test_the_commands_that_read_records(tiny_model, photos, tmp_path):
     assert result.exit_code == 0, result.output
     with Image.open(tmp_path / "mask.png") as file:
         np.testing.assert_array_equal(np.asarray(file) > 0, annotator.masks("a cat.png")[0])
+    result = run(app, ["segment", str(photos / "b.png"), *arguments[1:], *common])
+    assert result.exit_code == 1
+    assert "'a cat.png' was 64 x 48 when it was annotated" in result.output
     moved = tmp_path / "moved"
     photos.rename(moved)
     result = run(app, ["replay", str(tmp_path / "done"), "--out", str(tmp_path / "again"), *common])
@@ -288,3 +345,9 @@ def test_the_commands_that_read_records(tiny_model, photos, tmp_path):
     result = run(app, ["replay", str(tmp_path / "done"), "--out", str(tmp_path / "again"), "--images", str(moved), *common])
     assert result.exit_code == 0, result.output
     assert "1: a cat.png, 2 clicks, IoU 1.000" in result.output
+    Image.fromarray(PHOTO[:30]).save(moved / "a cat.png")
+    result = run(app, ["replay", str(tmp_path / "done"), "--out", str(tmp_path / "x"), "--images", str(moved), *common])
+    assert result.exit_code == 1
+    assert "'a cat.png' was 64 x 48 when it was annotated" in result.output
+    assert "is 64 x 30 now; give the image of that size" in result.output
+    assert not (tmp_path / "x").exists()
