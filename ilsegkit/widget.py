@@ -88,7 +88,7 @@ class ClickSegmenter(LiveAnnotator):
     ) -> None:
         enable_colab()
         self.album = Album(images, truth, start)
-        self.folder = None if folder is None else Path(folder).resolve()
+        self._folder = None if folder is None else Path(folder).resolve()
         project = Project(folder, self.album, classes) if folder is not None else None
         current = None if project is None else project.current
         first = next(iter(self.album)) if current is None or current not in self.album else current
@@ -103,7 +103,9 @@ class ClickSegmenter(LiveAnnotator):
     def _take_over(self, session: Any) -> bool:
         """Become the only user of the session and the folder; give whether there was another."""
         others = [
-            other for other in _IN_USE if other.session is session or (self.folder is not None and other.folder == self.folder)
+            other
+            for other in _IN_USE
+            if other.session is session or (self._folder is not None and other._folder == self._folder)
         ]
         for other in others:
             what = "session" if other.session is session else "folder"
