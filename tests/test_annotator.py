@@ -299,14 +299,18 @@ def test_a_finished_object_is_opened_again_and_corrected(annotator):
 
 
 def test_an_object_that_cannot_be_opened_again_stays_finished(annotator, session):
-    annotator.click([A])
-    annotator.finish()
+    for click in (A, B):
+        annotator.click([click])
+        annotator.finish()
+    annotator.remove(1)
     session.fail_with = MemoryError()
     with pytest.raises(MemoryError):
         annotator.reopen(0)
     session.fail_with = None
     assert len(annotator.finished["one"]) == 1
     assert not annotator.clicks
+    annotator.undo()  # what was removed before still comes back
+    assert len(annotator.finished["one"]) == 2
     annotator.click([B])
     assert annotator.clicks == (B,)
 
