@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from .data.base import IMAGE_SUFFIXES
 from .data.sample import Sample
 from .errors import ImageError
-from .images import read_image, read_mask
+from .images import fitting_mask, read_image
 
 __all__ = ["Album", "Photo"]
 
@@ -32,12 +32,15 @@ class Photo(NamedTuple):
     ignore : ndarray of bool, (height, width), or None
         Pixels that do not count when a mask is compared with the truth.
     class_name : str or None
+    start : ndarray of bool, (height, width), or None
+        A mask to begin with.
     """
 
     pixels: np.ndarray
     truth: np.ndarray | None = None
     ignore: np.ndarray | None = None
     class_name: str | None = None
+    start: np.ndarray | None = None
 
 
 class Album:
@@ -50,11 +53,13 @@ class Album:
         A folder stands for the image files in it, in the order of their names.
     truth : mapping of str to mask, optional
         The true object of images by name: arrays, or paths of masks whose object is not 0.
+    start : mapping of str to mask, optional
+        The mask to begin with, given in the same way.
 
     Raises
     ------
     ImageError
-        If there is no image, or a name in `truth` has none.
+        If there is no image, or a name in `truth` or `start` has none.
 
     Examples
     --------
@@ -63,13 +68,14 @@ class Album:
     (['left', 'right'], (4, 6, 3), 'right', 'right')
     """
 
-    def __init__(self, images: Any, truth: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, images: Any, truth: Mapping[str, Any] | None = None, start: Mapping[str, Any] | None = None) -> None:
         self._sources = dict(_named(images))
         if not self._sources:
             raise ImageError("there is no image to click on; give one image, a list, a folder, or a dict of names and images")
-        self._truth = dict(truth or {})
-        if unknown := sorted(set(self._truth) - set(self._sources)):
-            raise ImageError(f"there is a true mask for {unknown[0]!r} but no image of that name")
+        self._truth, self._start = dict(truth or {}), dict(start or {})
+        for kind, masks in (("true mask", self._truth), ("mask to start from", self._start)):
+            if unknown := sorted(set(masks) - set(self._sources)):
+                raise ImageError(f"there is a {kind} for {unknown[0]!r} but no image of that name")
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -82,18 +88,17 @@ class Album:
 
     def __getitem__(self, name: str) -> Photo:
         source = self.source(name)
-        if isinstance(source, Sample):
-            photo = Photo(read_image(source.image), source.mask, source.ignore, source.class_name)
-        else:
-            photo = Photo(read_image(source))
-        if name in self._truth:
-            mask = self._truth[name]
-            mask = read_mask(mask) if isinstance(mask, str | PathLike) else np.asarray(mask)
-            photo = photo._replace(truth=mask.astype(bool))
-        if photo.truth is not None and photo.truth.shape != photo.pixels.shape[:2]:
-            (height, width), (rows, columns) = photo.pixels.shape[:2], photo.truth.shape[:2]
-            raise ImageError(f"{name!r} is {width} x {height} pixels but its true mask {columns} x {rows}; they must be alike")
-        return photo
+        known = source if isinstance(source, Sample) else None
+        pixels = read_image(source if known is None else known.image)
+        truth = self._truth.get(name, None if known is None else known.mask)
+        start = self._start.get(name)
+        return Photo(
+            pixels,
+            None if truth is None else fitting_mask(truth, pixels.shape[:2], name, "true mask"),
+            None if known is None else known.ignore,
+            None if known is None else known.class_name,
+            None if start is None else fitting_mask(start, pixels.shape[:2], name, "mask to start from"),
+        )
 
     def source(self, name: str) -> Any:
         """What was given for a name: a path, an array and so on.

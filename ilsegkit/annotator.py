@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from .adaptation import OnStep
 from .album import Album, Photo
 from .clicks import Click, next_click
 from .errors import ClickError, DataError, ImageError, WeightsError
+from .evaluation import fingerprint
+from .images import fitting_mask
 from .metrics import iou
 from .project import Project
 from .records import STAGE_SIDE, ObjectRecord, Stage, decode_mask, encode_mask, shrunk
@@ -74,14 +77,23 @@ class Annotator:
         self.name = next(iter(album))
         self.photo = Photo(np.zeros((1, 1, 3), np.uint8))
         self._opened = False
+        self._notice = ""  # said when the first image is opened
         self.finished: dict[str, list[ObjectRecord]] = {name: [] for name in album}
         self.order: list[tuple[str, ObjectRecord]] = []  # finished objects as they were finished
+        self._decoded: list[tuple[ObjectRecord, np.ndarray]] = []  # those of the image at hand, with their masks
         # A session may have been given settings of its own; they come back with their name.
         self._own_adaptation = {session.adapt: getattr(session, "adaptation", session.adapt)}
         if project is not None:
             self.finished |= {name: list(records) for name, records in project.finished.items() if name in album}
             self.order = [(name, record) for name, record in project.order() if name in album]
-            if (state := project.learned()) is not None:
+            state = project.learned()
+            initial = None if state is None else fingerprint(session.initial_model())
+            if state is not None and state.get("initial", initial) != initial:
+                self._notice = (
+                    f"What was learned in {project.folder.name!r} began with another model, so this one begins anew; "
+                    "the old is kept beside what this one learns."
+                )
+            elif state is not None:
                 try:
                     session.load_state_dict(state)
                 except (KeyError, RuntimeError, ValueError) as error:
@@ -96,7 +108,8 @@ class Annotator:
     def _start(self) -> None:
         """No clicks, no mask."""
         self._stages: dict[tuple[Click, ...], Stage] = {}  # by the clicks that led there: undo and redo find them again
-        self._edits: list[tuple[tuple[Click, ...], ObjectRecord]] = []  # clicks after a deletion, and the object before it
+        # What is no click and can be undone: the clicks after it, and how to take it back.
+        self._edits: list[tuple[tuple[Click, ...], Callable[[], str]]] = []
         self._seeds = 0
         self._base: tuple[np.ndarray, np.ndarray] | None = None  # a mask to start from, and the probabilities then
         self._mask: np.ndarray | None = None
@@ -128,8 +141,8 @@ class Annotator:
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is something to take back: a click by the user, a deletion or a reset."""
-        return self._deletion() is not None or (self.session.can_undo and len(self.clicks) > self._seeds)
+        """Whether there is something to take back: a click by the user, a deletion, a reset or a removal."""
+        return self._edited or (self.session.can_undo and len(self.clicks) > self._seeds)
 
     @property
     def can_redo(self) -> bool:
@@ -137,8 +150,13 @@ class Annotator:
         return self.session.can_redo
 
     def masks(self, name: str) -> list[np.ndarray]:
-        """The finished objects of an image, each bool, (height, width)."""
-        return [decode_mask(record.mask) for record in self.finished[name] if record.mask is not None]
+        """The finished objects of an image, each bool, (height, width); they are kept here, so do not change them."""
+        known = {id(record): mask for record, mask in self._decoded}
+        records = [record for record in self.finished[name] if record.mask is not None]
+        masks = [known[id(r)] if id(r) in known else decode_mask(r.mask or {}) for r in records]
+        if name == self.name:
+            self._decoded = list(zip(records, masks, strict=True))
+        return masks
 
     def record(self, with_mask: bool = True) -> ObjectRecord:
         """The object at hand, as it is now."""
@@ -157,21 +175,30 @@ class Annotator:
     # --- what the user does -----------------------------------------------------------------------------------------
 
     def open(self, name: str) -> str:
-        """Go to an image; an object at hand is finished first. What was left open in a project is taken up again."""
+        """Go to an image; an object at hand is finished first. What was left open in a project is taken up again.
+
+        An image without objects begins with the mask to start from, if the album has one.
+        """
         photo = self.album[name]
-        if self._opened and self.busy_with_object:  # before, it is what somebody else did with the session
-            self.finish()
-        self._opened = True
+        if self.project is not None:
+            self.project.check(name, photo.pixels.shape[:2])
+        said = [self._notice]
+        if self._opened:  # before, it is what somebody else did with the session
+            said += [self._put_away()]
+        self._opened, self._notice = True, ""
         self.session.set_image(photo.pixels)
-        self.name, self.photo = name, photo
+        self.name, self.photo, self._decoded = name, photo, []
         self.class_name = photo.class_name or self.class_name
         self._start()
-        left = self.project.left_open(name, photo.pixels.shape[:2]) if self.project is not None else None
+        left = self.project.left_open(name) if self.project is not None else None
         if left is not None:
             self._restore(left)
-            return f"Taken up where you stopped: {self.summary()}"
-        self._save()
-        return ""
+            said += [f"Taken up where you stopped: {self.summary()}"]
+        elif photo.start is not None and photo.start.any() and not self.finished[name]:
+            said += [self.start_from(photo.start)]
+        else:
+            self._save()
+        return " ".join(part for part in said if part)
 
     def click(
         self,
@@ -192,12 +219,12 @@ class Annotator:
         return self.summary()
 
     def undo(self) -> str:
-        """Take back the last click, deletion or reset."""
-        if (deletion := self._deletion()) is not None:
+        """Take back the last click, deletion, reset or removal."""
+        if self._edited:
+            said = self._edits[-1][1]()
             self._edits.pop()
-            self._restore(deletion)
             self._save()
-            return f"Brought back: {self.summary()}"
+            return said
         if not self.can_undo:
             return "There is no click to undo."
         return self._stepped(self.session.undo)
@@ -216,7 +243,7 @@ class Annotator:
         with self._or_back_to(before):
             self._replay(rest, on_step)
             self._seeds = self._seeds - (index < self._seeds)
-        self._edits.append((rest, before))
+        self._edits.append((rest, lambda: self._bring_back(before)))
         self._mask = None
         self.before = shown
         self._save()
@@ -229,7 +256,7 @@ class Annotator:
         before, edits = self.record(), self._edits
         self.session.reset()
         self._start()
-        self._edits = [*edits, ((), before)]
+        self._edits = [*edits, ((), lambda: self._bring_back(before))]
         self._save()
         return "All clicks are dropped; z brings them back."
 
@@ -237,16 +264,34 @@ class Annotator:
         """Keep the mask; with SA the model learns from the object."""
         if not self.busy_with_object:
             return "There is nothing to finish yet: click on an object first."
-        record = self.record()
+        if not self.mask.any():
+            return "The mask is empty, so there is nothing to finish: click on the object first."
+        return f"{self._keep(on_step)} Click on the next."
+
+    def _keep(self, on_step: OnStep | None = None) -> str:
+        """The object at hand is finished; there is none any more."""
+        record, mask = self.record(), self.mask
         self.session.finish(on_step=on_step)
         notice = f" {self.session.notice}" if self.session.notice else ""
         record = replace(record, number=1 + max((r.number for _, r in self.order), default=0))
         self.finished[self.name].append(record)
         self.order.append((self.name, record))
+        self._decoded.append((record, mask))
         self._start()
         self._save(learned=True)
         place = f"saved in {self.project.folder.name!r}" if self.project is not None else "kept in .masks"
-        return f"Object {len(self.finished[self.name])} of {self.name!r} is finished and {place}. Click on the next.{notice}"
+        return f"Object {len(self.finished[self.name])} of {self.name!r} is finished and {place}.{notice}"
+
+    def _put_away(self) -> str:
+        """Make room for another object, and say how: the one at hand is finished, or dropped if its mask is empty."""
+        if not self.busy_with_object:
+            return ""
+        if self.mask.any():
+            return self._keep()
+        self.session.reset()
+        self._start()
+        self._save()
+        return "The object at hand had an empty mask and is dropped."
 
     def adapt(self, mode: str) -> str:
         """Choose how the model learns: none, IA, SA or IA+SA, also in the middle of an object."""
@@ -270,24 +315,27 @@ class Annotator:
         self._save()
         return self.summary()
 
-    def start_from(self, mask: np.ndarray, on_step: OnStep | None = None) -> str:
+    def start_from(self, mask: np.ndarray | str | PathLike[str], on_step: OnStep | None = None) -> str:
         """Take an existing mask as the object at hand, to be corrected by clicks.
 
         The mask stands as it is, and a correction changes only what the model takes back or adds because of it. So that the
         model knows the object, the robot user clicks a few times first.
 
+        Parameters
+        ----------
+        mask : array_like or path
+            The object is what is not 0.
+        on_step : callable, optional
+
         Raises
         ------
         ImageError
-            If the mask is empty or of another size than the image.
+            If the mask cannot be read, is empty, or has another size than the image.
         """
-        mask, size = np.asarray(mask).astype(bool), self.photo.pixels.shape[:2]
-        if mask.shape != size:
-            raise ImageError(f"the mask of shape {mask.shape} does not fit the image of {size}; they must be of one size")
+        mask = fitting_mask(mask, self.photo.pixels.shape[:2], self.name, "mask to start from")
         if not mask.any():
             raise ImageError("the mask is empty; to begin with nothing, just click")
-        if self.busy_with_object:
-            self.finish()
+        said = self._put_away()
         with self._or_back_to(None):
             for _ in range(SEEDS):
                 click = next_click(self.session.mask, mask, None, self.clicks)
@@ -299,25 +347,28 @@ class Annotator:
         self._mask = None
         self.before = self.mask
         self._save()
-        return f"Started from a mask of {mask.mean():.1%} of the photo. Click where it is wrong."
+        return f"{said} Started from a mask of {mask.mean():.1%} of the photo. Click where it is wrong.".lstrip()
 
     def reopen(self, index: int, on_step: OnStep | None = None) -> str:
         """Make a finished object of this image the object at hand again."""
         record = self._finished_object(index)
-        if self.busy_with_object:
-            self.finish()
+        said = self._put_away()
         with self._or_back_to(None):
             self._restore(record, on_step)
         self._forget(index)
-        self._save(objects=True)
-        return f"Object {index + 1} is open again: {self.summary()}"
+        self._save()
+        return f"{said} Object {index + 1} is open again: {self.summary()}".lstrip()
 
     def remove(self, index: int) -> str:
-        """Drop a finished object of this image; what the model learned from it stays."""
-        self._finished_object(index)
+        """Drop a finished object of this image; what the model learned from it stays.
+
+        `undo` brings it back, until another object is finished or another image opened.
+        """
+        record = self._finished_object(index)
         self._forget(index)
-        self._save(objects=True)
-        return f"Object {index + 1} of {self.name!r} is removed."
+        self._edits.append((self.clicks, lambda: self._put_back(index, record)))
+        self._save()
+        return f"Object {index + 1} of {self.name!r} is removed; z brings it back."
 
     def summary(self) -> str:
         """One line on the object at hand."""
@@ -360,9 +411,21 @@ class Annotator:
         self._save()
         return self.summary()
 
-    def _deletion(self) -> ObjectRecord | None:
-        """The object before the last deletion, if nothing has come since."""
-        return self._edits[-1][1] if self._edits and self._edits[-1][0] == self.clicks else None
+    @property
+    def _edited(self) -> bool:
+        """Whether the last that was done, and is not undone, is an edit and no click."""
+        return bool(self._edits) and self._edits[-1][0] == self.clicks
+
+    def _bring_back(self, record: ObjectRecord) -> str:
+        """Undo a deletion or a reset."""
+        self._restore(record)
+        return f"Brought back: {self.summary()}"
+
+    def _put_back(self, index: int, record: ObjectRecord) -> str:
+        """Undo a removal."""
+        self.finished[self.name].insert(index, record)
+        self.order = sorted([*self.order, (self.name, record)], key=lambda item: item[1].number)
+        return f"Object {index + 1} of {self.name!r} is back."
 
     def _replay(self, clicks: Sequence[Click], on_step: OnStep | None = None) -> None:
         """All clicks anew, in one run of the model."""
@@ -388,12 +451,14 @@ class Annotator:
     @contextmanager
     def _or_back_to(self, record: ObjectRecord | None) -> Iterator[None]:
         """If what is done inside fails, the object is what it was: this one, or none."""
+        edits = self._edits
         try:
             yield
         except BaseException:
             if record is None:
                 self.session.reset()
                 self._start()
+                self._edits = edits
             else:
                 self._restore(record)
             raise
@@ -408,14 +473,13 @@ class Annotator:
         record = self.finished[self.name].pop(index)
         self.order = [(name, other) for name, other in self.order if other is not record]
 
-    def _save(self, learned: bool = False, objects: bool = False) -> None:
+    def _save(self, learned: bool = False) -> None:
         """To the project, if there is one."""
         if self.project is None:
             return
         left = self.record() if self.busy_with_object else None
-        self.project.save(self.name, self.photo.pixels.shape[:2], self.finished[self.name], left, learned or objects)
-        if learned and "SA" in self.session.adapt:
-            self.project.save_learned(self.session)
+        session = self.session if learned and "SA" in self.session.adapt else None
+        self.project.save(self.name, self.photo.pixels.shape[:2], self.finished[self.name], left, session)
 
 
 def clicks_needed(record: ObjectRecord, target: float | None) -> int:

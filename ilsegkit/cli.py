@@ -62,14 +62,15 @@ def segment(
     device: Device = None,
 ) -> None:
     """Segment an object of an image from a list of clicks, without a window."""
-    from .images import write_mask
+    from .images import read_image, write_mask
     from .model import load_model
     from .records import read_clicks
     from .session import Session
 
-    points = read_clicks(clicks)
+    pixels = read_image(image)
+    points = read_clicks(clicks, pixels.shape[:2])
     session = Session(load_model(weights, device), adapt)
-    session.set_image(image)
+    session.set_image(pixels)
     for click in points:
         mask = session.click(*click)
         if session.notice:

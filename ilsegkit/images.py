@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import ImageError
 
-__all__ = ["image_size", "read_image", "read_mask", "resize_mask", "write_mask"]
+__all__ = ["fitting_mask", "image_size", "read_image", "read_mask", "resize_mask", "write_mask"]
 
 
 def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> np.ndarray:
@@ -138,6 +138,41 @@ def read_mask(path: str | PathLike[str]) -> np.ndarray:
     with _reading(path, "mask") as file:
         labels = np.asarray(file)
     return labels if labels.ndim == 2 else labels[..., 0]
+
+
+def fitting_mask(source: Any, size: tuple[int, int], name: str, kind: str) -> np.ndarray:
+    """The mask of an image, bool, (height, width).
+
+    Parameters
+    ----------
+    source : path or array_like
+        The object is what is not 0.
+    size : tuple of int
+        Height and width of the image.
+    name : str
+        Of the image.
+    kind : str
+        What the mask is, for messages.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read, or has another size than the image.
+
+    Examples
+    --------
+    >>> fitting_mask([[0, 255]], (1, 2), "a.png", "true mask").tolist()
+    [[False, True]]
+    """
+    mask = read_mask(source) if isinstance(source, str | PathLike) else np.asarray(source)
+    if mask.ndim != 2 or mask.dtype.kind not in "buif":
+        raise ImageError(
+            f"a {kind} of shape {mask.shape} and type {mask.dtype} cannot be used; give a path, or an array of height x width"
+        )
+    (height, width), (rows, columns) = size, mask.shape
+    if (rows, columns) != (height, width):
+        raise ImageError(f"{name!r} is {width} x {height} pixels but its {kind} {columns} x {rows}; they must be alike")
+    return mask.astype(bool)
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -16,13 +16,13 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .errors import WeightsError
 
-__all__ = ["PRESETS", "InteractiveSegmenter", "ModelConfig", "load_model", "pick_device", "save_model"]
+__all__ = ["PRESETS", "InteractiveSegmenter", "ModelConfig", "load_model", "model_bytes", "pick_device", "save_model"]
 
 FORMAT = "ilsegkit-model-1"
 BUNDLED = Path(__file__).parent / "weights" / "lite.safetensors"
@@ -235,18 +235,8 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def save_model(path: str | PathLike[str], model: InteractiveSegmenter, half: bool = False) -> None:
-    """Write weights, importance, adaptation settings and how they were made to one safetensors file, atomically.
-
-    Parameters
-    ----------
-    path : path
-        Overwritten if it exists.
-    model : InteractiveSegmenter
-    half : bool, optional
-        Store parameters and importance in 16 bits: half the size, for files that are handed out. Batch norm's statistics
-        stay in 32.
-    """
+def model_bytes(model: InteractiveSegmenter, half: bool = False) -> bytes:
+    """What `save_model` writes."""
     from . import __version__
 
     parameters = {name for name, _ in model.named_parameters()}
@@ -265,10 +255,25 @@ def save_model(path: str | PathLike[str], model: InteractiveSegmenter, half: boo
         "adaptation": json.dumps(model.adaptation),
         "info": json.dumps(model.info),
     }
+    return tensors_as_bytes(tensors, metadata)
+
+
+def save_model(path: str | PathLike[str], model: InteractiveSegmenter, half: bool = False) -> None:
+    """Write weights, importance, adaptation settings and how they were made to one safetensors file, atomically.
+
+    Parameters
+    ----------
+    path : path
+        Overwritten if it exists.
+    model : InteractiveSegmenter
+    half : bool, optional
+        Store parameters and importance in 16 bits: half the size, for files that are handed out. Batch norm's statistics
+        stay in 32.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.part")
-    save_file(tensors, scratch, metadata)
+    scratch.write_bytes(model_bytes(model, half))
     scratch.replace(path)
 
 

@@ -10,7 +10,7 @@
     learned.pt              what the model has learned, for going on
     model.safetensors       the same as a weights file, for `ilsegkit.load_model`
 
-Each file is replaced as a whole or not at all.
+Each file is replaced as a whole or not at all. What could not be written waits, and is written with what comes next.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,9 @@ from pycocotools import mask as coco
 from .album import Album
 from .drawing import OBJECT_COLOURS
 from .errors import DataError
-from .images import write_mask
-from .model import save_model
-from .records import ObjectRecord, decode_mask
+from .evaluation import fingerprint
+from .model import model_bytes
+from .records import ObjectRecord, check_size, decode_mask
 
 __all__ = ["Project"]
 
@@ -82,6 +83,10 @@ class Project:
         self._sizes: dict[str, tuple[int, int]] = {}
         self._paths: dict[str, Path | None] = {}
         self._open: dict[str, ObjectRecord] = {}
+        self._drawn: dict[str, list[ObjectRecord]] = {}  # the objects that masks/ and ids/ show
+        self._labels = ("", np.zeros((0, 0), np.uint16))  # the image drawn last, and its ids: a further object is added to them
+        self._learned_from: str | None = None  # fingerprint of the initial model
+        self._waiting: dict[str, bytes | None] = {}  # files to be written, or with None to be deleted
         self.finished: dict[str, list[ObjectRecord]] = {}
         self.current: str | None = None
         if self.folder.exists() and not self.folder.is_dir():
@@ -122,6 +127,10 @@ class Project:
             self._paths[name] = Path(content["path"]) if content["path"] else None
             if content["open"] is not None:
                 self._open[name] = ObjectRecord.from_json(content["open"])
+            # Masks are written last: if they are not as many as the objects, the kernel died, and all are drawn again.
+            count = len(self.finished[name])
+            there = [(self.folder / self._mask_file(name, number)).is_file() for number in range(1, count + 2)]
+            self._drawn[name] = list(self.finished[name]) if there == [True] * count + [False] else []
         except (DataError, KeyError, TypeError, ValueError, IndexError) as error:
             raise self._damaged(file, error) from error
 
@@ -144,20 +153,19 @@ class Project:
         every = [(name, record) for name, records in self.finished.items() for record in records]
         return sorted(every, key=lambda item: item[1].number)
 
-    def left_open(self, name: str, size: tuple[int, int]) -> ObjectRecord | None:
-        """The object of an image that was begun and not finished.
+    def check(self, name: str, size: tuple[int, int]) -> None:
+        """Refuse an image that has another height or width than when its objects were made.
 
         Raises
         ------
         DataError
-            If the image has another size now.
+            If it has.
         """
-        if name in self._sizes and self._sizes[name] != size and (self._open.get(name) or self.finished.get(name)):
-            (height, width), (rows, columns) = self._sizes[name], size
-            raise DataError(
-                f"{name!r} was {width} x {height} when it was annotated in {str(self.folder)!r} and is {columns} x {rows} now; "
-                "choose another folder for other images"
-            )
+        if self._open.get(name) or self.finished.get(name):
+            check_size(name, self._sizes[name], size, self.folder)
+
+    def left_open(self, name: str) -> ObjectRecord | None:
+        """The object of an image that was begun and not finished."""
         return self._open.get(name)
 
     def image_path(self, name: str) -> Path | None:
@@ -165,14 +173,16 @@ class Project:
         return self._paths.get(name)
 
     def learned(self) -> dict[str, Any] | None:
-        """What the model had learned, for `Session.load_state_dict`."""
+        """What the model had learned, for `Session.load_state_dict`; ``initial`` tells which model it began with."""
         path = self.folder / "learned.pt"
         if not path.is_file():
             return None
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self._learned_from = state.get("initial")
         except Exception as error:  # torch raises whatever its readers raise
             raise self._damaged("learned.pt", error) from error
+        return state
 
     # --- saving -----------------------------------------------------------------------------------------------------
 
@@ -182,9 +192,9 @@ class Project:
         size: tuple[int, int],
         finished: Sequence[ObjectRecord],
         left: ObjectRecord | None,
-        masks: bool = False,
+        session: Any = None,
     ) -> None:
-        """Save an image's objects.
+        """Save an image's objects, and what waits from before; of masks only those that are not there yet.
 
         Parameters
         ----------
@@ -194,8 +204,8 @@ class Project:
         finished : sequence of ObjectRecord
         left : ObjectRecord or None
             The object at hand.
-        masks : bool, optional
-            Whether the finished objects have changed, and so the masks and ``coco.json``.
+        session : Session, optional
+            If it has just learned, to save that, too.
 
         Raises
         ------
@@ -206,26 +216,26 @@ class Project:
         self._open.pop(name, None)
         if left is not None:
             self._open[name] = left
-        try:
-            (self.folder / "clicks").mkdir(parents=True, exist_ok=True)
-            source = self._album.source(name) if self._album is not None else None
-            content = {
-                "image": name,
-                "path": Path(source).resolve().as_posix() if isinstance(source, str | PathLike) else None,
-                "size": list(size),
-                "objects": [record.to_json() for record in finished],
-                "open": None if left is None else left.to_json(),
-            }
-            self._write(f"clicks/{self._stem(name)}.json", json.dumps(content).encode())
-            if masks:
-                self._write_masks(name, finished)
-                self._write("coco.json", json.dumps(self.coco()).encode())
-            if masks or self.current != name or not (self.folder / "project.json").is_file():
-                self.current = name
-                listing = {"version": VERSION, "current": name, "classes": self.classes, "images": self._stems}
-                self._write("project.json", json.dumps(listing, indent=1).encode())
-        except OSError as error:
-            raise self._not_saved(error) from error
+        source = self._album.source(name) if self._album is not None else None
+        content = {
+            "image": name,
+            "path": Path(source).resolve().as_posix() if isinstance(source, str | PathLike) else None,
+            "size": list(size),
+            "objects": [record.to_json() for record in finished],
+            "open": None if left is None else left.to_json(),
+        }
+        self._waiting[f"clicks/{self._stem(name)}.json"] = json.dumps(content).encode()
+        changed = self.finished[name] != self._drawn.get(name, [])
+        if changed or self.current != name or not (self.folder / "project.json").is_file():
+            self.current = name
+            listing = {"version": VERSION, "current": name, "classes": self.classes, "images": self._stems}
+            self._waiting["project.json"] = json.dumps(listing, indent=1).encode()
+        if changed:
+            self._waiting["coco.json"] = json.dumps(self.coco()).encode()
+            self._draw(name)
+        if session is not None:
+            self._learn(session)
+        self._write_waiting()
 
     def _not_saved(self, error: Exception) -> DataError:
         return DataError(
@@ -233,24 +243,31 @@ class Project:
             "give back the rights, and the next click saves all"
         )
 
-    def save_learned(self, session: Any) -> None:
-        """Save what the model has learned.
+    def _learn(self, session: Any) -> None:
+        """What the model has learned; that of another initial model is kept beside it."""
+        initial, content = fingerprint(session.initial_model()), io.BytesIO()
+        torch.save({**session.state_dict(), "initial": initial}, content)
+        new = {"learned.pt": content.getvalue(), "model.safetensors": model_bytes(session.model)}
+        for old in map(Path, new):
+            if self._learned_from not in (None, initial) and (self.folder / old).is_file():
+                self._waiting[f"{old.stem}-{self._learned_from}{old.suffix}"] = (self.folder / old).read_bytes()
+        self._learned_from = initial
+        self._waiting |= new
 
-        Raises
-        ------
-        DataError
-            If it cannot be written.
-        """
+    def _write_waiting(self) -> None:
         try:
-            content = io.BytesIO()
-            torch.save(session.state_dict(), content)
-            self._write("learned.pt", content.getvalue())
-            save_model(self.folder / "model.safetensors", session.model)
+            for name in list(self._waiting):
+                self._write(name, self._waiting[name])
+                del self._waiting[name]
         except OSError as error:
             raise self._not_saved(error) from error
 
-    def _write(self, name: str, content: bytes) -> None:
+    def _write(self, name: str, content: bytes | None) -> None:
         path = self.folder / name
+        if content is None:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{path.name}.part")
         try:
             scratch.write_bytes(content)
@@ -259,27 +276,36 @@ class Project:
             scratch.unlink(missing_ok=True)
             raise
 
-    def _write_masks(self, name: str, finished: Sequence[ObjectRecord]) -> None:
-        stem, size = self._stem(name), self._sizes[name]
-        for folder in ("masks", "ids"):
-            (self.folder / folder).mkdir(exist_ok=True)
-        labels = np.zeros(size, np.uint8 if len(finished) < 256 else np.uint16)
-        for number, record in enumerate(finished, 1):
+    def _mask_file(self, name: str, number: int) -> str:
+        return f"masks/{self._stem(name)}_{number}.png"
+
+    def _draw(self, name: str) -> None:
+        """The ids, and those masks that have changed; the others are there, and not even decoded if they were drawn last."""
+        finished, drawn = self.finished[name], self._drawn.get(name, [])
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(finished, drawn, strict=False)))
+        last, labels = self._labels
+        begin = same
+        if last != name or labels.shape != self._sizes[name] or same < len(drawn):
+            begin, labels = 0, np.zeros(self._sizes[name], np.uint16)
+        changed: dict[str, bytes | None] = {}
+        for number, record in enumerate(finished[begin:], begin + 1):
             mask = decode_mask(record.mask or {})
             labels[mask] = number
-            write_mask(self.folder / "masks" / f"{stem}_{number}.png", mask)
-        number = len(finished) + 1
-        while (stale := self.folder / "masks" / f"{stem}_{number}.png").is_file():
-            stale.unlink()
-            number += 1
+            if number > same:
+                changed[self._mask_file(name, number)] = _png(Image.fromarray(mask.astype(np.uint8) * 255))
         picture = Image.fromarray(labels)
-        if labels.dtype == np.uint8:
+        if len(finished) < 256:
+            picture = Image.fromarray(labels.astype(np.uint8))
             # With a palette the numbers 1, 2, 3 do not all look black.
             colours = [OBJECT_COLOURS[i % len(OBJECT_COLOURS)] for i in range(255)]
             picture.putpalette([0, 0, 0, *(part for colour in colours for part in colour)])
-        content = io.BytesIO()
-        picture.save(content, format="PNG")
-        self._write(f"ids/{stem}.png", content.getvalue())
+        self._waiting[f"ids/{self._stem(name)}.png"] = _png(picture)
+        number = len(finished) + 1
+        while (stale := self._mask_file(name, number)) in self._waiting or (self.folder / stale).is_file():
+            changed[stale] = None
+            number += 1
+        self._waiting |= changed
+        self._drawn[name], self._labels = list(finished), (name, labels)
 
     def coco(self) -> dict[str, Any]:
         """All finished objects as COCO's instances, with run lengths (https://cocodataset.org/#format-data)."""
@@ -307,3 +333,9 @@ class Project:
         categories = [{"id": number, "name": name} for name, number in numbers.items()]
         info = {"description": "made with ilsegkit"}
         return {"info": info, "images": images, "annotations": annotations, "categories": categories}
+
+
+def _png(picture: Image.Image) -> bytes:
+    content = io.BytesIO()
+    picture.save(content, format="PNG")
+    return content.getvalue()

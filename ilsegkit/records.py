@@ -6,7 +6,7 @@ Masks are written as COCO does, as run lengths (pycocotools).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -19,7 +19,7 @@ from .clicks import Click, parse_clicks
 from .errors import ClickError, DataError
 from .images import resize_mask
 
-__all__ = ["ObjectRecord", "Stage", "decode_mask", "encode_mask", "read_clicks", "shrunk"]
+__all__ = ["ObjectRecord", "Stage", "check_size", "decode_mask", "encode_mask", "read_clicks", "shrunk"]
 
 Runs = Mapping[str, Any]  # {"size": [height, width], "counts": str}
 
@@ -61,6 +61,26 @@ def shrunk(mask: np.ndarray, longest: int) -> np.ndarray:
     if scale == 1:
         return mask
     return resize_mask(mask, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def check_size(name: str, then: Sequence[int], now: Sequence[int], where: str | PathLike[str]) -> None:
+    """Refuse clicks that were made on an image of another size; sizes are heights and widths.
+
+    Raises
+    ------
+    DataError
+        If the sizes differ.
+
+    Examples
+    --------
+    >>> check_size("a.png", (48, 64), (48, 64), "done")
+    """
+    (height, width), (rows, columns) = then, now
+    if (height, width) != (rows, columns):
+        raise DataError(
+            f"{name!r} was {width} x {height} when it was annotated in {str(where)!r} and is {columns} x {rows} now; "
+            "give the image of that size, or another folder for other images"
+        )
 
 
 @dataclass(frozen=True)
@@ -156,13 +176,19 @@ class ObjectRecord:
         return values
 
 
-def read_clicks(clicks: str | PathLike[str]) -> list[Click]:
+def read_clicks(clicks: str | PathLike[str], size: tuple[int, int] | None = None) -> list[Click]:
     """Clicks from text like ``"120,80,1 30,40,0"``, or from a file of records; of several objects the last.
+
+    Parameters
+    ----------
+    clicks : str or path
+    size : tuple of int, optional
+        Height and width of the image that they are for.
 
     Raises
     ------
     ClickError, DataError
-        If it is neither.
+        If it is neither, or the clicks were made on an image of another size.
     """
     path = Path(clicks)
     if path.suffix.lower() != ".json":
@@ -171,10 +197,13 @@ def read_clicks(clicks: str | PathLike[str]) -> list[Click]:
         content = json.loads(path.read_text(encoding="utf-8"))
         records = [*content["objects"], *([content["open"]] if content.get("open") else [])]
         points = ObjectRecord.from_json(records[-1]).clicks
+        height, width = content.get("size") or size or (0, 0)  # whoever writes a record by hand may leave it out
     except FileNotFoundError:
         raise ClickError(f"there is no file {str(path)!r}; check the path, or write clicks like '120,80,1 30,40,0'") from None
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"{str(path)!r} is no record of clicks; give a file that the widget has written") from error
     if not points:
         raise ClickError(f"the last object of {str(path)!r} has no clicks")
+    if size is not None:
+        check_size(content.get("image", path.stem), (height, width), size, path)
     return list(points)

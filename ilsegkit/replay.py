@@ -12,6 +12,7 @@ from .album import Album
 from .annotator import Annotator
 from .clicks import Click
 from .errors import DataError
+from .images import image_size
 from .metrics import iou
 from .model import load_model
 from .project import Project
@@ -67,7 +68,7 @@ def replay(
     Raises
     ------
     DataError
-        If there are no annotations, or an image is not found.
+        If there are no annotations, or an image is not found or has another size.
     """
     folder, out = Path(folder), Path(out)
     if not (folder / "project.json").is_file():
@@ -83,6 +84,7 @@ def replay(
         if path is None or not path.is_file():
             where = "was not a file when it was annotated" if path is None else f"is not at {str(path)!r}"
             raise DataError(f"the image {name!r} {where}; name the folder that holds it with --images")
+        done.check(name, image_size(path))
     if not order:
         raise DataError(f"no object is finished in {str(folder)!r}, so there is nothing to do again")
     album = Album(paths)

@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ from .session import Session
 
 __all__ = ["ClickSegmenter"]
 
-# Who uses a session, and a lock for the moment in which that changes.
-_OWNERS: weakref.WeakKeyDictionary[Any, tuple[threading.Lock, weakref.ref[ClickSegmenter]]] = weakref.WeakKeyDictionary()
+# Running a cell twice makes two widgets for one session or one folder: the later one is its only user.
+_IN_USE: weakref.WeakSet[ClickSegmenter] = weakref.WeakSet()
 
 
 class ClickSegmenter(LiveAnnotator):
@@ -44,17 +45,19 @@ class ClickSegmenter(LiveAnnotator):
     Parameters
     ----------
     session : Session
-        It belongs to the widget from now on; another widget for the same session takes it over.
+        It belongs to the widget from now on; another widget for the same session, or the same folder, takes it over.
     images : image, folder, sequence of images or samples, or mapping of str to image
         See `ilsegkit.album.Album`. Read when they are chosen.
     folder : path, optional
         Everything is saved there at once, see `ilsegkit.project`; what it holds from earlier is taken up again.
     truth : mapping of str to mask, optional
-        True masks of images by name: then the IoU is shown after every click.
+        True masks of images by name, arrays or paths: then the IoU is shown after every click.
     classes : sequence of str, optional
         What an object can be.
     target_iou : float, optional
         At which an object with a known true mask is good enough.
+    start : mapping of str to mask, optional
+        Existing masks of images by name, arrays or paths, to be corrected: an image without objects begins with its mask.
 
     Raises
     ------
@@ -81,26 +84,37 @@ class ClickSegmenter(LiveAnnotator):
         truth: Mapping[str, Any] | None = None,
         classes: Sequence[str] = ("object",),
         target_iou: float | None = None,
+        start: Mapping[str, Any] | None = None,
     ) -> None:
         enable_colab()
-        self.album = Album(images, truth)
+        self.album = Album(images, truth, start)
+        self._folder = None if folder is None else Path(folder).resolve()
         project = Project(folder, self.album, classes) if folder is not None else None
         current = None if project is None else project.current
         first = next(iter(self.album)) if current is None or current not in self.album else current
         _ = self.album[first]  # what is wrong with it is better said now than in the background
-        lock = self._take_over(session)
-        with lock:
-            annotator = Annotator(session, self.album, project, classes if project is None else project.classes)
-        super().__init__(annotator, lock, target_iou)
-        self._ask("open", first)
+        if self._take_over(session) and folder is not None:
+            project = Project(folder, self.album, classes)  # the other may have saved in the meantime
+        annotator = Annotator(session, self.album, project, classes if project is None else project.classes)
+        super().__init__(annotator, threading.Lock(), target_iou)
+        _IN_USE.add(self)
+        self._ask("open", annotator.name)
 
-    def _take_over(self, session: Any) -> threading.Lock:
-        """Become the session's only user: running a cell twice makes two widgets for one session."""
-        lock, previous = _OWNERS.get(session, (threading.Lock(), lambda: None))
-        if (owner := previous()) is not None:
-            owner.retire("Another ClickSegmenter uses this session now. Run the cell again to get it back.")
-        _OWNERS[session] = (lock, weakref.ref(self))
-        return lock
+    def _take_over(self, session: Any) -> bool:
+        """Become the only user of the session and the folder; give whether there was another."""
+        others = [
+            other
+            for other in _IN_USE
+            if other.session is session or (self._folder is not None and other._folder == self._folder)
+        ]
+        for other in others:
+            what = "session" if other.session is session else "folder"
+            other.retire(f"Another ClickSegmenter uses this {what} now. Run the cell again to get it back.")
+            other._worker.wait()  # it stops at its next step, and saves no more after that
+            # Jupyter keeps the widget; the weights that undo would need are not to be kept with it.
+            other.session = other._annotator.session = other._fixed = None
+            _IN_USE.discard(other)
+        return bool(others)
 
     def __repr__(self) -> str:
         with self._guard:
@@ -124,7 +138,7 @@ class ClickSegmenter(LiveAnnotator):
     @property
     def masks(self) -> dict[str, list[np.ndarray]]:
         """The finished objects of each image, each bool, (height, width)."""
-        return {name: self._annotator.masks(name) for name in self.album}
+        return {name: [mask.copy() for mask in self._annotator.masks(name)] for name in self.album}
 
     @property
     def records(self) -> dict[str, list[ObjectRecord]]:
@@ -136,7 +150,7 @@ class ClickSegmenter(LiveAnnotator):
         self._ask("click", Click(float(x), float(y), bool(positive)))
 
     def undo(self) -> None:
-        """Take back the last click, deletion or reset."""
+        """Take back the last click, deletion, reset or removal of a finished object."""
         self._ask("undo")
 
     def redo(self) -> None:
@@ -172,8 +186,8 @@ class ClickSegmenter(LiveAnnotator):
         """Choose the probability from which a pixel belongs to the object; 0.5 at first."""
         self._ask("threshold", value)
 
-    def start_from(self, mask: np.ndarray) -> None:
-        """Take an existing mask of this image as the object at hand, to be corrected by clicks."""
+    def start_from(self, mask: np.ndarray | str | PathLike[str]) -> None:
+        """Take an existing mask of this image, an array or a file, as the object at hand, to be corrected by clicks."""
         self._ask("start_from", mask)
 
     def reopen(self, index: int) -> None:
@@ -181,7 +195,7 @@ class ClickSegmenter(LiveAnnotator):
         self._ask("reopen", index)
 
     def remove(self, index: int) -> None:
-        """Drop a finished object of this image, by its number from 0."""
+        """Drop a finished object of this image, by its number from 0; `undo` brings it back."""
         self._ask("remove", index)
 
     def stop(self) -> None:
@@ -243,6 +257,8 @@ class ClickSegmenter(LiveAnnotator):
         max_clicks : int, optional
             A miss counts as this many.
         """
+        if self.session is None:
+            raise DataError("another ClickSegmenter has taken over, and its robot is to be asked; use that one")
         person = self.results(max_clicks=max_clicks)
         samples = []
         for record in person.records:

@@ -6,6 +6,7 @@ import time
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from ilsegkit.clicks import Click
 from ilsegkit.errors import ClickError
@@ -36,7 +37,9 @@ class FakeSession:
     @cached_property
     def model(self):
         """Not asked for masks; but it can be saved, and compared."""
-        return InteractiveSegmenter(TINY).eval()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # another session begins with the same
+            return InteractiveSegmenter(TINY).eval()
 
     def initial_model(self):
         return copy.deepcopy(self.model)

@@ -9,6 +9,7 @@ from ilsegkit.annotator import Annotator, clicks_needed
 from ilsegkit.clicks import Click
 from ilsegkit.data import Sample
 from ilsegkit.errors import ClickError, DataError, ImageError
+from ilsegkit.images import write_mask
 from ilsegkit.records import ObjectRecord, Stage, decode_mask
 from ilsegkit.session import Session
 
@@ -135,6 +136,11 @@ def test_reset_can_be_undone(annotator):
 
 def test_finishing(annotator, session):
     assert "nothing to finish" in annotator.finish()
+    annotator.click([A._replace(positive=False)])
+    assert "The mask is empty" in annotator.finish()
+    assert annotator.finished["one"] == []
+    assert annotator.clicks == (A._replace(positive=False),)  # is still open
+    annotator.undo()
     annotator.click([A])
     annotator.set_class("dog")
     said = annotator.finish()
@@ -144,10 +150,55 @@ def test_finishing(annotator, session):
     assert annotator.finished["one"][0].class_name == "dog"
     assert session.finished == [(A,)]
     annotator.click([B])
-    annotator.open("two")  # the object at hand is kept
+    assert annotator.open("two") == "Object 2 of 'one' is finished and kept in .masks."
     assert [len(annotator.finished[name]) for name in ("one", "two")] == [2, 0]
     assert [(name, record.number) for name, record in annotator.order] == [("one", 1), ("one", 2)]
     assert annotator.mask.shape == (80, 200)
+
+
+def test_an_empty_object_is_not_kept_when_one_goes_on(annotator, session):
+    annotator.click([A])
+    annotator.finish()
+    annotator.click([A._replace(positive=False)])
+    assert annotator.reopen(0).startswith("The object at hand had an empty mask and is dropped. Object 1 is open again: ")
+    annotator.click([A._replace(positive=False)])
+    assert "is dropped" in annotator.open("two")
+    assert [len(records) for records in annotator.finished.values()] == [0, 0]
+    assert session.finished == [(A,)]
+
+
+def test_a_removed_object_comes_back(annotator):
+    for click in (A, B, C):
+        annotator.click([click])
+        annotator.finish()
+    before, order = list(annotator.finished["one"]), list(annotator.order)
+    annotator.click([A])
+    annotator.remove(0)
+    annotator.remove(1)
+    annotator.click([B])
+    annotator.undo()  # the click that came after
+    assert annotator.undo() == "Object 2 of 'one' is back."
+    assert annotator.undo() == "Object 1 of 'one' is back."
+    assert (annotator.finished["one"], annotator.order) == (before, order)
+    for mask, click in zip(annotator.masks("one"), (A, B, C), strict=True):
+        np.testing.assert_array_equal(mask, square(click))
+    annotator.undo()
+    assert not annotator.can_undo
+    annotator.remove(2)
+    assert annotator.can_undo
+    annotator.open("two")
+    assert not annotator.can_undo
+    assert "no click to undo" in annotator.undo()
+
+
+def test_masks_that_are_known_are_not_decoded_again(annotator, monkeypatch):
+    annotator.click([A])
+    annotator.finish()
+    monkeypatch.setattr("ilsegkit.annotator.decode_mask", lambda runs: pytest.fail("a mask was decoded"))
+    annotator.click([B])
+    annotator.finish()
+    for mask, click in zip(annotator.masks("one"), (A, B), strict=True):
+        np.testing.assert_array_equal(mask, square(click))
 
 
 def test_what_somebody_else_did_with_the_session_is_not_kept(session):
@@ -200,10 +251,30 @@ def test_an_existing_mask_stands_but_for_what_is_corrected(annotator):
 
 
 def test_masks_that_cannot_be_started_from(annotator):
-    with pytest.raises(ImageError, match="does not fit"):
+    with pytest.raises(ImageError, match="is 200 x 100 pixels but its mask to start from 200 x 80"):
         annotator.start_from(np.ones((80, 200)))
     with pytest.raises(ImageError, match="empty"):
         annotator.start_from(np.zeros((100, 200)))
+    with pytest.raises(ImageError, match="no mask file"):
+        annotator.start_from("none.png")
+    with pytest.raises(ImageError, match="cannot be used"):
+        annotator.start_from(np.ones((100, 200, 3)))
+
+
+def test_a_mask_to_start_from_may_be_a_file_and_be_given_with_the_images(session, tmp_path):
+    write_mask(tmp_path / "a.png", square(A, B))
+    album = Album({"a": PHOTO, "b": PHOTO, "c": PHOTO}, start={"a": tmp_path / "a.png", "b": square()})
+    annotator = Annotator(session, album)
+    assert "Started from a mask" in annotator.open("a")
+    np.testing.assert_array_equal(annotator.mask, square(A, B))
+    annotator.click([C])
+    assert annotator.open("b") == "Object 1 of 'a' is finished and kept in .masks."  # an empty mask is none
+    annotator.start_from(tmp_path / "a.png")
+    np.testing.assert_array_equal(annotator.mask, square(A, B))
+    annotator.open("a")  # has an object by now
+    assert not annotator.mask.any()
+    with pytest.raises(ImageError, match="mask to start from for 'x' but no image"):
+        Album({"a": PHOTO}, start={"x": square(A)})
 
 
 def test_a_finished_object_is_opened_again_and_corrected(annotator):
@@ -228,14 +299,18 @@ def test_a_finished_object_is_opened_again_and_corrected(annotator):
 
 
 def test_an_object_that_cannot_be_opened_again_stays_finished(annotator, session):
-    annotator.click([A])
-    annotator.finish()
+    for click in (A, B):
+        annotator.click([click])
+        annotator.finish()
+    annotator.remove(1)
     session.fail_with = MemoryError()
     with pytest.raises(MemoryError):
         annotator.reopen(0)
     session.fail_with = None
     assert len(annotator.finished["one"]) == 1
     assert not annotator.clicks
+    annotator.undo()  # what was removed before still comes back
+    assert len(annotator.finished["one"]) == 2
     annotator.click([B])
     assert annotator.clicks == (B,)
 
@@ -289,10 +364,10 @@ def test_with_a_real_session(tiny_model, adapt):
     annotator.delete(1)
     annotator.undo()
     np.testing.assert_array_equal(annotator.mask, mask)  # even if learning anew comes to something else
-    annotator.set_threshold(0.6)
+    annotator.set_threshold(0.3)
     annotator.finish()
     annotator.reopen(0)
-    assert annotator.threshold == 0.6
+    assert annotator.threshold == 0.3
     assert session.objects == 1
 
 

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from fake_session import FakeSession
+import torch
+from fake_session import TINY, FakeSession
 from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
@@ -15,7 +16,7 @@ from ilsegkit.annotator import Annotator
 from ilsegkit.cli import app
 from ilsegkit.clicks import Click
 from ilsegkit.errors import DataError, WeightsError
-from ilsegkit.model import save_model
+from ilsegkit.model import InteractiveSegmenter, save_model
 from ilsegkit.project import Project
 from ilsegkit.replay import replay
 from ilsegkit.session import Session
@@ -134,7 +135,7 @@ def test_more_objects_than_a_palette_has(tmp_path):
     annotator.open("a")
     annotator.click([A])
     record = annotator.record()
-    Project(tmp_path, album).save("a", (48, 64), [record] * 300, None, masks=True)
+    Project(tmp_path, album).save("a", (48, 64), [record] * 300, None)
     with Image.open(tmp_path / "ids" / "a.png") as file:
         assert np.asarray(file).max() == 300
 
@@ -170,6 +171,59 @@ def test_other_images_and_other_models_are_refused(photos, tmp_path):
         Project(tmp_path / "file", Album(PHOTO))
 
 
+def test_an_image_of_another_size_changes_nothing(photos, tmp_path):
+    annotator = work(photos, tmp_path / "done")
+    annotator.click([A])
+    annotator.finish()
+    annotator.open("b.png")
+    annotator.click([B])
+    Image.fromarray(PHOTO[:30]).save(photos / "a cat.png")
+    with pytest.raises(DataError, match="64 x 30 now"):
+        annotator.open("a cat.png")
+    assert (annotator.name, annotator.clicks, annotator.session.image.shape) == ("b.png", (B,), (40, 64, 3))
+    annotator.click([C])
+    assert json.loads((tmp_path / "done" / "clicks" / "a_cat.json").read_text())["size"] == [48, 64]
+
+
+def test_what_another_model_learned_is_neither_used_nor_lost(photos, tmp_path):
+    def session(seed):
+        session = FakeSession()
+        torch.manual_seed(seed)
+        session.model = InteractiveSegmenter(TINY)
+        return session
+
+    first = work(photos, tmp_path / "done", session(1))
+    first.click([A])
+    first.finish()
+    before = {name: (tmp_path / "done" / name).read_bytes() for name in ("learned.pt", "model.safetensors")}
+    again = work(photos, tmp_path / "done", session(1))
+    assert again.session.objects == 1
+    assert "began with another model" not in again.open("b.png")
+    second = Annotator(session(2), album := Album(photos), Project(tmp_path / "done", album))
+    assert second.session.objects == 0
+    assert "began with another model" in second.open("b.png")
+    second.click([A])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "done").glob("[lm]*.*")} == before
+    second.finish()
+    kept = {path.stem.split("-")[0] + path.suffix: path.read_bytes() for path in (tmp_path / "done").glob("*-*")}
+    assert kept == before
+    second.click([B])
+    second.finish()
+    assert len(list((tmp_path / "done").glob("*-*"))) == 2
+    assert work(photos, tmp_path / "done", session(2)).session.objects == 2
+
+
+def test_a_removed_object_comes_back_to_the_folder(photos, tmp_path):
+    annotator = work(photos, tmp_path / "done")
+    for click in (A, B):
+        annotator.click([click])
+        annotator.finish()
+    files = {path: path.read_bytes() for path in (tmp_path / "done").rglob("*.*") if path.is_file()}
+    annotator.remove(0)
+    annotator.undo()
+    assert {path: path.read_bytes() for path in (tmp_path / "done").rglob("*.*") if path.is_file()} == files
+
+
 def test_when_nothing_can_be_written_nothing_is_lost(photos, tmp_path, monkeypatch):
     annotator = work(photos, tmp_path / "done")
     annotator.click([A])
@@ -177,11 +231,53 @@ def test_when_nothing_can_be_written_nothing_is_lost(photos, tmp_path, monkeypat
         patch.setattr("pathlib.Path.write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(DataError, match=r"cannot be saved .*No space left"):
             annotator.finish()
+        with pytest.raises(DataError, match="the next click saves all"):
+            annotator.open("b.png")
+    folder = tmp_path / "done"
     assert len(annotator.finished["a cat.png"]) == 1
+    assert not list(folder.glob("masks/*"))
+    annotator.click([B])  # of another photo; and what the model learned from the first is saved without what it has from this
+    assert [path.name for path in folder.glob("masks/*")] == ["a_cat_1.png"]
+    assert len(json.loads((folder / "coco.json").read_text())["annotations"]) == 1
+    assert Project(folder).learned()["objects"] == 1
+    assert (folder / "model.safetensors").is_file()
+    annotator.open("a cat.png")
     annotator.click([B])
     annotator.finish()
-    assert [len(r) for r in work(photos, tmp_path / "done").finished.values()] == [2, 0]
+    assert [len(r) for r in work(photos, tmp_path / "done").finished.values()] == [2, 1]
     assert not list((tmp_path / "done").rglob(".*"))
+
+
+def test_of_masks_only_those_that_changed_are_written(photos, tmp_path, monkeypatch):
+    written = []
+    write = Project._write
+    monkeypatch.setattr(Project, "_write", lambda self, name, content: (written.append(name), write(self, name, content)))
+    annotator = work(photos, tmp_path / "done", FakeSession(reach=3))
+
+    def ids():
+        with Image.open(tmp_path / "done" / "ids" / "a_cat.png") as file:
+            return np.asarray(file)
+
+    def masks_written():
+        names = sorted(name for name in written if name.startswith("masks"))
+        written.clear()
+        return names
+
+    for click in (A, B, C):
+        annotator.click([click])
+        annotator.finish()
+    assert masks_written() == [f"masks/a_cat_{number}.png" for number in (1, 2, 3)]
+    annotator.remove(1)
+    assert masks_written() == ["masks/a_cat_2.png", "masks/a_cat_3.png"]  # the last is deleted
+    assert [ids()[int(y), int(x)] for x, y, _ in (A, B, C)] == [1, 0, 2]
+    again = work(photos, tmp_path / "done", FakeSession(reach=3))
+    assert masks_written() == []
+    (tmp_path / "done" / "masks" / "a_cat_2.png").unlink()  # as if the kernel had died before it was written
+    again = work(photos, tmp_path / "done", FakeSession(reach=3))
+    again.click([B])
+    again.finish()
+    assert masks_written() == [f"masks/a_cat_{number}.png" for number in (1, 2, 3)]
+    assert [ids()[int(y), int(x)] for x, y, _ in (A, B, C)] == [1, 3, 2]
 
 
 def test_what_the_model_learned_goes_on(tiny_model, photos, tmp_path):
@@ -238,6 +334,9 @@ def test_the_commands_that_read_records(tiny_model, photos, tmp_path):
     assert result.exit_code == 0, result.output
     with Image.open(tmp_path / "mask.png") as file:
         np.testing.assert_array_equal(np.asarray(file) > 0, annotator.masks("a cat.png")[0])
+    result = run(app, ["segment", str(photos / "b.png"), *arguments[1:], *common])
+    assert result.exit_code == 1
+    assert "'a cat.png' was 64 x 48 when it was annotated" in result.output
     moved = tmp_path / "moved"
     photos.rename(moved)
     result = run(app, ["replay", str(tmp_path / "done"), "--out", str(tmp_path / "again"), *common])
@@ -246,3 +345,9 @@ def test_the_commands_that_read_records(tiny_model, photos, tmp_path):
     result = run(app, ["replay", str(tmp_path / "done"), "--out", str(tmp_path / "again"), "--images", str(moved), *common])
     assert result.exit_code == 0, result.output
     assert "1: a cat.png, 2 clicks, IoU 1.000" in result.output
+    Image.fromarray(PHOTO[:30]).save(moved / "a cat.png")
+    result = run(app, ["replay", str(tmp_path / "done"), "--out", str(tmp_path / "x"), "--images", str(moved), *common])
+    assert result.exit_code == 1
+    assert "'a cat.png' was 64 x 48 when it was annotated" in result.output
+    assert "is 64 x 30 now; give the image of that size" in result.output
+    assert not (tmp_path / "x").exists()

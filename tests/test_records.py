@@ -59,6 +59,12 @@ def test_clicks_are_read_from_text_and_from_a_record(tmp_path):
     assert read_clicks("5,6,1") == [Click(5.0, 6.0)]
     with pytest.raises(ClickError, match="no file"):
         read_clicks(tmp_path / "other.json")
+    path.write_text(json.dumps({"image": "a.jpg", "size": [48, 64], "objects": [record], "open": None}))
+    assert len(read_clicks(path, (48, 64))) == 2
+    with pytest.raises(
+        DataError, match=r"'a.jpg' was 64 x 48 when .*clicks.json' and is 64 x 30 now; give the image of that size"
+    ):
+        read_clicks(path, (30, 64))
     for text in ("[", "{}", json.dumps({"objects": []}), json.dumps({"objects": [{"clicks": 1}]})):
         path.write_text(text)
         with pytest.raises(DataError, match="no record of clicks"):

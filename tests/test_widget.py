@@ -1,8 +1,10 @@
 """The widget without a browser: messages as the page sends them, and a session that is quick and can be made to fail."""
 
+import gc
 import io
 import threading
 import time
+import weakref
 
 import anywidget
 import numpy as np
@@ -16,6 +18,7 @@ from ilsegkit.data import Sample
 from ilsegkit.drawing import COLOURS, OBJECT_COLOURS
 from ilsegkit.errors import ClickError, DataError, ImageError
 from ilsegkit.hosts import StillPicture
+from ilsegkit.images import write_mask
 from ilsegkit.photo_canvas import MOST
 from ilsegkit.session import Session
 from ilsegkit.widget import ClickSegmenter
@@ -433,6 +436,7 @@ def test_several_images(session, tmp_path, monkeypatch):
     segmenter.click(20, 20)
     browser.do("choose", "tall.png")  # the object at hand is kept
     segmenter.wait(5)
+    assert "Object 1 of 'image 1' is finished" in said(segmenter)
     assert session.image.shape == (100, 50, 3)
     assert segmenter.film == [{"name": "image 1", "objects": 1}, {"name": "tall.png", "objects": 0}]
     assert segmenter.photo_info == {"name": "tall.png", "width": 50, "height": 100}
@@ -503,6 +507,30 @@ def test_a_folder_is_gone_on_with(session, tmp_path):
     second.close()
 
 
+def test_images_begin_with_their_masks(session, tmp_path):
+    start = np.zeros((HEIGHT, WIDTH), bool)
+    start[20:50, 30:120] = True
+    write_mask(tmp_path / "two.png", start)
+    segmenter = ClickSegmenter(session, {"one": PHOTO, "two": PHOTO}, start={"two": tmp_path / "two.png"})
+    segmenter.next()
+    segmenter.wait(5)
+    np.testing.assert_array_equal(segmenter.mask, start)
+    segmenter.close()
+
+
+def test_a_removed_object_comes_back_by_undo(segmenter, browser, seen):
+    browser.click(100, 50)
+    browser.do("finish")
+    browser.do("remove", 0)
+    segmenter.wait(5)
+    assert segmenter.objects == []
+    assert segmenter.state["undo"]
+    browser.do("undo")
+    segmenter.wait(5)
+    assert segmenter.objects == [{"class_name": "object", "clicks": 1}]
+    assert not segmenter.state["undo"]
+
+
 def test_starting_from_a_mask_by_code(segmenter, seen):
     start = np.zeros((HEIGHT, WIDTH), bool)
     start[20:50, 30:120] = True
@@ -531,6 +559,33 @@ def test_a_second_widget_takes_the_session_over(session, monkeypatch):
     Browser(first, monkeypatch).click(100, 50)
     first.wait(5)
     assert len(session.clicks) == 1
+
+
+def test_a_second_widget_takes_the_folder_over(tmp_path):
+    old, new = FakeSession(), FakeSession()
+    first = ClickSegmenter(old, {"one": PHOTO, "two": PHOTO}, folder=tmp_path / "done")
+    first.choose("two")
+    first.wait(5)
+    old.gate.clear()
+    first.click(5, 5)
+    first.click(6, 6)
+    assert old.at_work.wait(5)
+    threading.Timer(0.1, old.gate.set).start()
+    second = ClickSegmenter(new, {"one": PHOTO, "two": PHOTO}, folder=tmp_path / "." / "done")
+    second.wait(5)
+    assert (second.photo_info["name"], second.clicks) == ("two", (Click(5, 5),))  # what the first had at hand is saved
+    assert "Another ClickSegmenter uses this folder" in said(first)
+    record = (tmp_path / "done" / "clicks" / "two.json").read_bytes()
+    first.click(7, 7)
+    first.wait(5)
+    assert (tmp_path / "done" / "clicks" / "two.json").read_bytes() == record
+    assert first.mask.shape == PHOTO.shape[:2]
+    with pytest.raises(DataError, match="has taken over"):
+        first.against_robot()
+    left, old = weakref.ref(old), None
+    gc.collect()
+    assert left() is None  # with all that undo would need
+    second.close()
 
 
 def test_two_widgets_with_sessions_of_their_own_do_not_mind_each_other():
