@@ -158,6 +158,8 @@ class LiveAnnotator(Page):
 
     def _give_up(self, error: Exception) -> None:
         """The worker could not even say how things are: show what there was, and say why."""
+        if self._worker.retired:
+            return
         with self._showing:
             self.show(points=self._point_list(), state=self._state(), progress=[])
             self.stage.drop_early()

@@ -155,7 +155,7 @@ function listen(ui, signal) {
     if ((!typed && (event.ctrlKey || event.metaKey || event.altKey)) || (event.key === "Enter" && event.shiftKey)) return;
     if (event.target.matches("select, input:not([type=range])")) return event.stopPropagation();
     const onPhoto = Boolean(paneOf(event));
-    const native = event.target.matches("button") ? [" ", "Enter", "Tab"].includes(event.key) : !onPhoto && event.key === "Tab";
+    const native = event.key === "Tab" ? !onPhoto : event.target.matches("button") && [" ", "Enter"].includes(event.key);
     const sliding = event.target.matches("input") && /^(Arrow|Home|End|Page)/.test(event.key);
     if (native || sliding) return event.stopPropagation();
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -179,7 +179,7 @@ function cursorKey(ui, key, event) {
       y: clamp(ui.cursor.y + step * move[1], 0, height - 1),
     };
     ui.keepInSight(ui.cursor);
-    ui.spoken.textContent = `${ui.cursor.x}, ${ui.cursor.y}`;
+    ui.spoken.textContent = `x ${ui.cursor.x}, y ${ui.cursor.y}`;
     return true;
   }
   if (key === " ") {

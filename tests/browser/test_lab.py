@@ -358,12 +358,12 @@ def test_clicking_by_keyboard_alone(fresh):
     spoken = fresh.root.locator(".ils-spoken")
     for _ in range(int(x)):
         fresh.press("ArrowLeft")
-    assert spoken.inner_text() == f"0, {y:g}"
+    assert spoken.inner_text() == f"x 0, y {y:g}"
     fresh.wait(lambda: fresh.place(0, y)[0] > fresh.pane().bounding_box()["x"])
     fresh.press("Space")
     shows(fresh, 20, y + 5, MASK)
     fresh.page.mouse.move(*fresh.place(10, y))
-    assert spoken.inner_text() == f"0, {y:g}"
+    assert spoken.inner_text() == f"x 0, y {y:g}"
 
 
 def test_after_a_button_the_keys_are_the_photo_s(fresh):
