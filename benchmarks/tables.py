@@ -8,13 +8,16 @@ import pandas as pd
 import ilsegkit as ils
 from ilsegkit.adaptation import MODES
 
+#: Modes in which IA is Algorithm 1 to the letter.
+LITERAL = ("literal IA", "literal IA+SA")
+
 
 def clicks_table(records: Path, targets: Mapping[str, float], heading: str) -> pd.DataFrame:
     """A row for each set and mode that has been measured; `change` is clicks against the fixed model's on the same objects."""
     rows = []
     for name, target in targets.items():
         fixed = None
-        for mode in MODES:
+        for mode in (*MODES, *LITERAL):
             path = records / f"{name}_{mode}.jsonl"
             if not path.is_file():
                 continue

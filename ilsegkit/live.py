@@ -53,7 +53,7 @@ class LiveAnnotator(Page):
     def __init__(self, annotator: Annotator, lock: threading.Lock, target_iou: float | None = None) -> None:
         self.session, self.target_iou = annotator.session, target_iou
         self._annotator = annotator
-        self._worker = Worker(self._serve, self._report)
+        self._worker = Worker(self._serve, self._give_up)
         self._errands = Worker(self._run_errand, self._report, "ilsegkit-errands")  # thumbnails and the like
         self._guard = self._worker.guard  # for what is shown, which belongs together with the queue
         self._session_lock = lock
@@ -156,12 +156,23 @@ class LiveAnnotator(Page):
         if self._still.shown:
             self._errands.ask(Request("still"))
 
+    def _give_up(self, error: Exception) -> None:
+        """The worker could not even say how things are: show what there was, and say why."""
+        if self._worker.retired:
+            return
+        with self._showing:
+            self.show(points=self._point_list(), state=self._state(), progress=[])
+            self.stage.drop_early()
+        self._report(error)
+
     def _perform(self, requests: list[Request]) -> str | None:
         """Do what is asked, and say what was done; None leaves standing what was said before."""
         do, request = self._annotator, requests[0]
         value = request.value
         if request.seen not in (None, do.name) and request.action in ON_PHOTO:
             return "That was meant for the photo before this one."
+        if request.action in ("delete", "reopen", "remove") and (value := self._which(request)) is None:
+            return f"That {'point' if request.action == 'delete' else 'object'} is not there any more."
         match request.action:
             case "click":
                 by_hand = request.seen is not None
@@ -176,7 +187,7 @@ class LiveAnnotator(Page):
             case "reset":
                 return do.reset()
             case "delete":
-                return do.delete(int(value), self._on_step)
+                return do.delete(value, self._on_step)
             case "finish":
                 return do.finish(self._on_step)
             case "adapt":
@@ -188,9 +199,9 @@ class LiveAnnotator(Page):
             case "start_from":
                 return do.start_from(value, self._on_step)
             case "reopen":
-                return do.reopen(int(value), self._on_step)
+                return do.reopen(value, self._on_step)
             case "remove":
-                return do.remove(int(value))
+                return do.remove(value)
             case "open" | "choose":
                 return do.open(value) if value != do.name or request.action == "open" else None
             case "next":
@@ -198,6 +209,17 @@ class LiveAnnotator(Page):
             case "look":
                 return None
         raise ValueError(f"the page asked for {request.action!r}, which there is not")
+
+    def _which(self, request: Request) -> int | None:
+        """Which point or object is meant. Code counts them; the page, which may lag behind, says what it saw."""
+        if request.seen is None:
+            return int(request.value)
+        there: list[Any] = [record.number for record in self._annotator.finished[self._annotator.name]]
+        meant: Any = request.value
+        if request.action == "delete":
+            x, y, positive = meant
+            there, meant = list(self._annotator.clicks), Click(float(x), float(y), bool(positive))
+        return there.index(meant) if meant in there else None
 
     def _on_step(self, step: int, steps: int) -> bool:
         """Show the progress; go on unless stopped, or overtaken: the next click learns from this one, too."""
@@ -225,7 +247,9 @@ class LiveAnnotator(Page):
         records = annotator.finished[self._name]
         if opened or self._finished_records != records:
             self._finished, self._finished_records = annotator.masks(self._name), list(records)
-            values["objects"] = [{"class_name": r.class_name, "clicks": len(r.clicks) - r.seeds} for r in records]
+            values["objects"] = [
+                {"number": r.number, "class_name": r.class_name, "clicks": len(r.clicks) - r.seeds} for r in records
+            ]
         self._fixed_answer = None
         if self.compare:
             fixed = self._fixed_model()

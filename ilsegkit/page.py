@@ -36,7 +36,7 @@ class Page(anywidget.AnyWidget):
     photo_info = traitlets.Dict().tag(sync=True)  # name, width, height, and how many of its pixels the canvas has
     detail = traitlets.Dict().tag(sync=True)  # the part that is drawn more sharply, as one view asked for it
     points: Any = traitlets.List().tag(sync=True)  # x, y, positive, answered
-    objects: Any = traitlets.List().tag(sync=True)  # class_name, clicks, of each finished object
+    objects: Any = traitlets.List().tag(sync=True)  # number, class_name, clicks, of each finished object
     # Around it.
     state = traitlets.Dict().tag(sync=True)
     progress: Any = traitlets.List().tag(sync=True)  # step, steps
@@ -67,8 +67,16 @@ class Page(anywidget.AnyWidget):
             lambda _: self.stage.show_look(self._look()), ["opacity", "outline_only", "show_mask", "colour", "compare"]
         )
 
+    @traitlets.validate("opacity", "colour")
+    def _within(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        most = {"opacity": 1, "colour": len(MASK_COLOURS) - 1}[name]
+        if not 0 <= value <= most:
+            raise traitlets.TraitError(f"{name} is from 0 to {most}, not {value:g}")
+        return value
+
     def _look(self) -> Look:
-        colour = MASK_COLOURS[self.colour % len(MASK_COLOURS)]
+        colour = MASK_COLOURS[self.colour]
         return Look(self.opacity, colour, self.outline_only, self.show_mask, self.compare)
 
     def show(self, **values: Any) -> None:

@@ -84,6 +84,12 @@ class Stage:
             self._learning.show_mask(*learning, early=True)
             self._learning_detail.show_mask(*learning, early=True)
 
+    def drop_early(self) -> None:
+        """Show the last answers again, without what was shown early."""
+        learning, fixed = self._answers
+        if learning is not None:
+            self.show_answers(learning, fixed)
+
     def show_look(self, look: Look) -> None:
         """Show the same otherwise."""
         with drawing():

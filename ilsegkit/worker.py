@@ -32,7 +32,8 @@ class Worker:
     serve : callable
         Called with a list of requests, on the thread: one, or clicks by hand that came while another was served.
     on_error : callable
-        Called with an exception that `serve` ended in; what was asked for next is served all the same.
+        Called with an exception that `serve` ended in, when nothing is at hand any more; what was asked for next is served
+        all the same.
     name : str, optional
         Of the thread.
 
@@ -141,17 +142,22 @@ class Worker:
                 try:
                     self._serve(requests)
                 except Exception as error:
-                    self._on_error(error)
+                    self._fail(error)
                 self._done()
         except BaseException as error:  # SystemExit and the like: say so, and let a new thread go on
             try:
-                self._on_error(WorkerDiedError(f"the model's thread died ({type(error).__name__}); a new one goes on"))
+                self._fail(WorkerDiedError(f"the model's thread died ({type(error).__name__}); a new one goes on"))
             finally:
                 with self.guard:
                     self._thread = None
                     if self._queue and not self.retired:
                         self._start()
                     self._done()
+
+    def _fail(self, error: Exception) -> None:
+        with self.guard:
+            self.answered()
+        self._on_error(error)
 
     def _done(self) -> None:
         with self.guard:

@@ -13,6 +13,7 @@ import urllib.request
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 import nbformat
@@ -149,6 +150,8 @@ def jupyter_server(scratch: Path) -> Iterator[Server]:
 class Notebook:
     """A notebook open in a page, with the widget in it. Places are in pixels of the photo."""
 
+    number = 0  # of the widget that is meant
+
     def __init__(self, server: Server, browser, name: str, host: str = "doc/tree", **context) -> None:
         self.server, self.name, self.host = server, name, host
         self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 1000}} | context))
@@ -204,7 +207,13 @@ class Notebook:
 
     @property
     def root(self):
-        return self.page.locator(".ilsegkit").first
+        return self.page.locator(".ilsegkit").nth(self.number)
+
+    def widget(self, number: int) -> "Notebook":
+        """The same for another widget in the page, or another view of one."""
+        other = copy(self)
+        other.number = number
+        return other
 
     def pane(self, kind: str = "learning"):
         return self.root.locator(f"canvas[data-kind={kind}]")
@@ -244,10 +253,15 @@ class Notebook:
         for key in keys:
             self.page.keyboard.press(key)
 
-    def execute(self, code: str, wait: bool = True) -> None:
-        """Let the kernel run something, as another cell would."""
-        run = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code})"
-        self.page.evaluate(f"code => {{ const run = {run}; return {'run.done.then(() => null)' if wait else 'null'} }}", code)
+    def execute(self, code: str, wait: bool = True) -> str:
+        """Let the kernel run something, as another cell would; give what it prints."""
+        run = """([code, wait]) => {
+            const run = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code});
+            let text = "";
+            run.onIOPub = message => { if (message.header.msg_type === "stream") text += message.content.text; };
+            return wait ? run.done.then(() => text) : text;
+        }"""
+        return self.page.evaluate(run, [code, wait])
 
     def status(self) -> str:
         return self.root.locator(".ils-status").inner_text()

@@ -12,6 +12,7 @@ import pytest
 from canvas_player import mask_of, played
 from fake_session import FakeSession
 from PIL import Image
+from traitlets import TraitError
 
 from ilsegkit.clicks import Click
 from ilsegkit.data import Sample
@@ -160,7 +161,7 @@ def test_the_point_is_there_before_the_model_has_answered_and_the_quick_mask_bef
 def test_only_the_worker_touches_the_session(segmenter, browser, session):
     browser.click(100, 50)
     for action in ("undo", "redo", "delete", "finish"):
-        browser.do(action, 0)
+        browser.do(action, [100, 50, True])
     segmenter.wait(5)
     assert session.threads == {"ilsegkit-worker"}
 
@@ -181,7 +182,7 @@ def test_undo_redo_delete_reset(segmenter, browser, seen):
     segmenter.wait(5)
     assert len(segmenter.clicks) == 3
     assert "no click to redo" in said(segmenter)
-    browser.do("delete", 1)
+    browser.do("delete", [50, 50, True])
     segmenter.wait(5)
     assert [click.x for click in segmenter.clicks] == [20, 80]
     browser.do("reset")
@@ -194,9 +195,40 @@ def test_undo_redo_delete_reset(segmenter, browser, seen):
     browser.do("undo")
     segmenter.wait(5)
     assert len(segmenter.clicks) == 3
-    browser.do("delete", 7)
+    segmenter.delete(7)
+    with pytest.raises(ClickError, match="no click number 8"):
+        segmenter.wait(5)
+
+
+def test_a_page_that_lags_behind_means_what_it_shows(segmenter, browser, session):
+    """It counts points and objects as they were before what it asked for last."""
+    for x in (20, 50, 80, 110):
+        browser.click(x, 50)
+    browser.do("delete", [20, 50, True])
+    browser.do("delete", [50, 50, True])
     segmenter.wait(5)
-    assert "no click number 8" in said(segmenter)
+    assert [click.x for click in segmenter.clicks] == [80, 110]
+    browser.do("delete", [50, 50, True])
+    browser.do("delete", [80, 50, False])
+    segmenter.wait(5)
+    assert [click.x for click in segmenter.clicks] == [80, 110]
+    assert said(segmenter) == "That point is not there any more."
+    segmenter.finish()
+    for x in (30, 60):
+        segmenter.click(x, 20)
+        segmenter.finish()
+    segmenter.wait(5)
+    assert [item["number"] for item in segmenter.objects] == [1, 2, 3]
+    browser.do("remove", 1)
+    browser.do("remove", 1)
+    segmenter.wait(5)
+    assert said(segmenter) == "That object is not there any more."
+    browser.do("reopen", 2)
+    browser.do("reopen", 2)
+    segmenter.wait(5)
+    assert said(segmenter) == "That object is not there any more."
+    assert [item["number"] for item in segmenter.objects] == [3]
+    assert segmenter.clicks == (Click(30, 20),)
 
 
 @pytest.mark.parametrize("by_code", [False, True])
@@ -215,11 +247,11 @@ def test_finish_keeps_the_mask(segmenter, browser, session, player, by_code):
     middle = player.layer(canvas, 1)[factor // 2 :: factor, factor // 2 :: factor]
     np.testing.assert_array_equal(middle[..., 3] > 0, expected)
     np.testing.assert_allclose(middle[50, 100], [*(0.45 * 0.7 * part for part in OBJECT_COLOURS[0] + (1,))], atol=0.01)
-    assert segmenter.objects == [{"class_name": "object", "clicks": 1}]
+    assert segmenter.objects == [{"number": 1, "class_name": "object", "clicks": 1}]
     segmenter.finish()
     segmenter.wait(5)
     assert "nothing to finish" in said(segmenter)
-    browser.do("reopen", 0)
+    browser.do("reopen", 1)
     segmenter.wait(5)
     assert segmenter.objects == []
     assert not player.layer(canvas, 1).any()
@@ -281,6 +313,18 @@ def test_what_the_page_sets_is_kept_for_other_views(segmenter, browser):
     browser.set("photo_info", {})
     assert segmenter.photo_info
     assert segmenter.tool == "erase"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("opacity", 45), ("opacity", -0.1), ("opacity", np.nan), ("colour", -1), ("colour", 99)]
+)
+def test_a_look_that_there_is_not_is_refused(segmenter, browser, name, value):
+    before = getattr(segmenter, name)
+    with pytest.raises(TraitError, match=f"^{name} is from 0 to .*, not {value}$"):
+        setattr(segmenter, name, value)
+    browser.set(name, value)
+    assert f"{name} is from 0 to" in said(segmenter)
+    assert getattr(segmenter, name) == before
 
 
 # --- learning made visible --------------------------------------------------------------------------------------------
@@ -376,14 +420,27 @@ def test_an_exception_is_shown_and_the_widget_goes_on(segmenter, browser, sessio
     assert segmenter.message["kind"] == ""
 
 
-def test_a_dead_worker_says_so_and_goes_on(segmenter, browser, session):
-    session.fail_with = SystemExit()
-    browser.click(100, 50)
-    eventually(lambda: "died" in said(segmenter))
-    session.fail_with = None
+def test_a_dead_worker_says_so_and_goes_on(segmenter, browser, session, seen, monkeypatch):
+    browser.click(30, 20)
+    segmenter.wait(5)
+    known, mask = segmenter.points, segmenter.mask
+
+    def die(self, on_step):
+        on_step(0, 10)
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeSession, "_learn", die)
+        browser.click(100, 50)
+        eventually(lambda: "died" in said(segmenter))
+    # Of the click nothing is left: no dot, no early mask, no button to stop what is over.
+    assert segmenter.points == known
+    assert not segmenter.state["busy"]
+    assert segmenter.progress == []
+    np.testing.assert_array_equal(seen(), mask)
     browser.click(120, 50)
     segmenter.wait(5)
-    assert [click.x for click in segmenter.clicks] == [120]
+    assert [click.x for click in segmenter.clicks] == [30, 120]
 
 
 def test_an_error_of_a_click_by_code_is_raised_by_wait(segmenter):

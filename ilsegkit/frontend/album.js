@@ -2,16 +2,20 @@
 
 function objectsBar(ui) {
   const element = make("div", { class: "ils-objects", role: "group", "aria-label": "Finished objects of this image" });
+  let shown = null;
   const update = () => {
     const items = ui.model.get("objects"), colours = ui.model.get("fixed_settings").object_colours;
+    if (items === shown) return; // a button with the focus stays
+    shown = items;
     element.hidden = !items.length;
     element.replaceChildren(...items.map((item, index) => {
-      const number = `${item.class_name} ${index + 1}`;
+      const name = `${item.class_name} ${index + 1}`;
       const swatch = make("span", { class: "ils-swatch", style: `background:${rgb(colours[index % colours.length])}` });
-      return make("span", { class: "ils-chip" }, swatch, number,
+      return make("span", { class: "ils-chip" }, swatch, name,
         make("span", { class: "ils-faint" }, `${item.clicks} click${item.clicks === 1 ? "" : "s"}`),
-        button(ui, "edit", `Correct ${number}`, "Correct this object", () => ui.ask("reopen", index)),
-        button(ui, "close", `Remove ${number}`, "Remove this object", () => ui.ask("remove", index)));
+        button(ui, "edit", `Correct ${name}`, "Correct this object", () => ui.ask("reopen", item.number)),
+        // The second click of a double click may meet the object that has moved up.
+        button(ui, "close", `Remove ${name}`, "Remove this object", (event) => event.detail > 1 || ui.ask("remove", item.number)));
     }));
   };
   return { element, update };

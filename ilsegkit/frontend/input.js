@@ -10,7 +10,8 @@ const KEYS = [
     ["arrows, Shift+arrows", "move a cursor, finely"], ["Space, Shift+Space", "click with it: object, background"],
   ]],
   ["Object", [
-    ["z", "undo"], ["y", "redo"], ["r", "reset"], ["Enter", "finish the object"], ["Esc", "stop learning from this click"],
+    ["z, Ctrl+z", "undo"], ["y, Ctrl+y", "redo"], ["r", "reset"], ["Enter", "finish the object"], ["Esc", "stop learning from this click"],
+    ["Shift+Enter", "run the cell"],
     ["n, p", "next, previous image"], ["1 2 3 4", "learning: fixed, IA, SA, IA+SA"],
   ]],
   ["View", [
@@ -26,6 +27,7 @@ function listen(ui, signal) {
   const paneOf = (event) => ui.panes.find((pane) => pane.canvas === event.target);
   const pointers = new Map(); // those that are down: where they went down, and where they are
   let pressed = null; // the click that a release will make
+  let pointed = false; // whether the last thing done here was done with the mouse, and not with a key
 
   const release = () => {
     pressed = null;
@@ -37,6 +39,7 @@ function listen(ui, signal) {
   };
 
   on("pointerdown", (event) => {
+    pointed = ui.root.contains(event.target);
     const pane = paneOf(event);
     if (!pane) return;
     event.stopImmediatePropagation();
@@ -129,11 +132,30 @@ function listen(ui, signal) {
   });
   on("auxclick", (event) => paneOf(event) && event.preventDefault());
 
+  // Who uses the mouse has the keys of the photo after a button, too: the next Enter finishes the object. With keys, the focus stays.
+  ui.root.addEventListener("click", (event) => {
+    if (event.detail > 0 && event.target.closest("button") && ui.help.hidden) ui.focusPhoto();
+  }, { signal });
+  ui.root.addEventListener("change", (event) => pointed && event.target.matches("select") && ui.focusPhoto(), { signal });
+
   on("keydown", (event) => {
-    if (!ui.root.contains(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!ui.root.contains(event.target)) return;
+    pointed = false;
+    // On many keyboards brackets need AltGr, which Windows calls Ctrl+Alt, or a Mac's Option.
+    const option = event.altKey && !event.ctrlKey && !event.metaKey && "[]".includes(event.key);
+    const typed = event.key.length === 1 && (option || event.getModifierState("AltGraph"));
+    if (!typed && (event.ctrlKey || event.metaKey) && !event.altKey) {
+      const action = { z: event.shiftKey ? "redo" : "undo", y: "redo" }[event.key.toLowerCase()];
+      if (!action) return;
+      event.preventDefault();
+      event.stopImmediatePropagation(); // JupyterLab would undo what was written in a cell
+      return ui.ask(action);
+    }
+    // JupyterLab's: running the cell and the like.
+    if ((!typed && (event.ctrlKey || event.metaKey || event.altKey)) || (event.key === "Enter" && event.shiftKey)) return;
     if (event.target.matches("select, input:not([type=range])")) return event.stopPropagation();
     const onPhoto = Boolean(paneOf(event));
-    const native = event.target.matches("button, input") && [" ", "Enter", "Tab"].includes(event.key);
+    const native = event.key === "Tab" ? !onPhoto : event.target.matches("button") && [" ", "Enter"].includes(event.key);
     const sliding = event.target.matches("input") && /^(Arrow|Home|End|Page)/.test(event.key);
     if (native || sliding) return event.stopPropagation();
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -156,7 +178,8 @@ function cursorKey(ui, key, event) {
       x: clamp(ui.cursor.x + step * move[0], 0, width - 1),
       y: clamp(ui.cursor.y + step * move[1], 0, height - 1),
     };
-    ui.redraw();
+    ui.keepInSight(ui.cursor);
+    ui.spoken.textContent = `x ${ui.cursor.x}, y ${ui.cursor.y}`;
     return true;
   }
   if (key === " ") {

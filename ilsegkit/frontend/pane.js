@@ -27,7 +27,8 @@ class Pane {
     Object.assign(this, { settings, view, kind });
     this.canvas = make("canvas", {
       class: "ils-canvas", tabindex: 0, role: "application", "data-kind": kind,
-      "aria-label": "Photo to click on. Arrow keys move a cursor, space clicks, h shows all keys.",
+      "aria-label": `Photo to click on, ${kind === "fixed" ? "with the fixed model" : "with the model that learns"}. `
+        + "Arrow keys move a cursor, space clicks, h shows all keys.",
     });
     this.title = make("div", { class: "ils-pane-title" });
     this.tile = make("img", { class: "ils-sheet", alt: "", "aria-hidden": "true", hidden: true });

@@ -98,7 +98,7 @@ function bottomBar(ui) {
     }
     kind.value = state.class_name ?? classes[0];
     for (const [trait, b] of flips) b.setAttribute("aria-pressed", String(model.get(trait)));
-    colour.firstElementChild.style.background = rgb(settings.mask_colours[model.get("colour") % settings.mask_colours.length]);
+    colour.firstElementChild.style.background = rgb(settings.mask_colours[model.get("colour")]);
     opacity.update(model.get("opacity"));
     threshold.update(state.threshold ?? 0.5);
   };

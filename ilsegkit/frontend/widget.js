@@ -33,9 +33,10 @@ class Interface {
     this.help = helpOverlay(this);
     this.stage = make("div", { class: "ils-stage" }, make("div", { class: "ils-view" }, this.panesBox, this.legend, zoom, this.bar));
     this.status = make("div", { class: "ils-status", role: "status", "aria-live": "polite" });
+    this.spoken = make("div", { class: "ils-spoken", "aria-live": "polite" }); // for ears only: where the cursor is
     this.body = make("div", { class: "ils-body" }, this.stage, panel);
     for (const [name, colour] of Object.entries(settings.colours)) this.root.style.setProperty(`--ils-${name}`, rgb(colour));
-    this.root.append(top, this.body, bottom, this.status, objects, film, this.help);
+    this.root.append(top, this.body, bottom, this.status, this.spoken, objects, film, this.help);
   }
 
   // Put views of the ipycanvases into the panes, and follow what Python draws on them.
@@ -173,8 +174,8 @@ class Interface {
   }
 
   deleteNearest(place, pane) {
-    const index = place ? this.nearest(place, pane) : -1;
-    if (index >= 0) this.ask("delete", index);
+    const point = this.model.get("points")[place ? this.nearest(place, pane) : -1];
+    if (point) this.ask("delete", [point.x, point.y, point.positive]); // not its number, which is another after a deletion
     else this.say({ text: "There is no point there to delete.", kind: "" });
     this.hovered = -1;
   }
@@ -200,6 +201,14 @@ class Interface {
     const box = this.learning.canvas.getBoundingClientRect(), { cursor } = this;
     if (cursor) [this.view.x, this.view.y] = [cursor.x + 0.5, cursor.y + 0.5];
     this.zoomAt(this.learning, { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 }, factor);
+  }
+
+  // Move the view, not farther than it takes to see this pixel at some distance from the edge.
+  keepInSight({ x, y }) {
+    const { width, height, scale } = this.learning, reach = (side) => Math.max(0, side / 2 - 24) / scale;
+    this.view.x = clamp(this.view.x, x + 0.5 - reach(width), x + 0.5 + reach(width));
+    this.view.y = clamp(this.view.y, y + 0.5 - reach(height), y + 0.5 + reach(height));
+    this.viewChanged();
   }
 
   fit() {
@@ -314,7 +323,10 @@ class Interface {
     this.learning.title.textContent = compare ? (adapt === "none" ? "this model (not learning)" : `learning (${adapt})`) : "";
     this.learning.title.hidden = !compare;
     this.root.dataset.tool = this.model.get("tool");
+    const focused = this.root.contains(document.activeElement) ? document.activeElement : null;
     this.parts.forEach((part) => part.update());
+    // The focus would fall to the page, and the keys to JupyterLab.
+    if (focused && (focused.disabled || !focused.isConnected || focused.closest("[hidden]"))) this.focusPhoto();
     this.redraw();
   }
 
@@ -336,7 +348,11 @@ class Interface {
   toggleHelp(open = this.help.hidden) {
     this.help.hidden = !open;
     if (open) this.help.querySelector("button").focus({ preventScroll: true });
-    else this.learning.canvas.focus({ preventScroll: true });
+    else this.focusPhoto();
+  }
+
+  focusPhoto() {
+    this.learning.canvas.focus({ preventScroll: true });
   }
 }
 

@@ -1,5 +1,6 @@
 """One server and one Chromium for all browser tests."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from jupyter_pages import CHROMIUM_FLAGS, ROOT, Notebook, Server, find_chromium,
 
 @pytest.fixture(scope="session")
 def artefacts() -> Path:
-    """Where screenshots go; git does not see it."""
+    """Where screenshots go, those of this run alone; git does not see it."""
     folder = ROOT / "test-artefacts"
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     return folder
 
 

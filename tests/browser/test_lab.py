@@ -65,6 +65,7 @@ def reset(notebook):
         if notebook.button(label).get_attribute("aria-pressed") == "false":
             notebook.button(label).click()
     root.get_by_role("button", name="Object", exact=True).click()
+    notebook.button("IA+SA").click()
     root.get_by_label("Threshold").fill("0.5")
     if root.get_attribute("data-photo") != "wide":
         notebook.wait(lambda: notebook.button("Stop").is_hidden())
@@ -98,6 +99,10 @@ def clicks_on_disk(notebook, count, name="wide") -> list:
 
     notebook.wait(there)
     return record(notebook, name)["open"]["clicks"]
+
+
+def has_focus(element) -> bool:
+    return element.evaluate("element => element === document.activeElement")
 
 
 def shows(notebook, x, y, colour, **options) -> None:
@@ -179,9 +184,13 @@ def test_an_exception_is_shown_below_the_photo(fresh):
 
 def test_a_model_s_thread_that_dies_says_so_and_is_replaced(fresh):
     fresh.execute("session.fail_with = SystemExit()")
-    fresh.click(100, 75)
-    fresh.says("died")
-    fresh.execute("session.fail_with = None")
+    try:
+        fresh.click(100, 75)
+        fresh.says("died")
+        shows(fresh, 99, 76, (GREY,) * 3)  # no dot is left of the click
+        assert fresh.button("Stop").is_hidden()
+    finally:
+        fresh.execute("session.fail_with = None")
     fresh.click(200, 75)
     shows(fresh, 220, 95, MASK)
     assert clicks_on_disk(fresh, 1) == [[200, 75, 1]]
@@ -303,9 +312,31 @@ def test_keys_of_the_widget_and_of_the_page(fresh, artefacts):
     before = path.stat().st_mtime_ns
     fresh.press("Control+s")
     fresh.wait(lambda: path.stat().st_mtime_ns != before)
-    assert fresh.pane().evaluate("canvas => canvas === document.activeElement")
+    assert has_focus(fresh.pane())
     fresh.press("Tab")
-    fresh.wait(lambda: not fresh.pane().evaluate("canvas => canvas === document.activeElement"))
+    fresh.wait(lambda: not has_focus(fresh.pane()))
+
+
+def test_undo_on_the_photo_is_not_undo_in_a_cell(fresh):
+    cell = fresh.page.locator(".jp-CodeCell .cm-content").first
+    cell.focus()
+    fresh.press("Control+End", "#")
+    fresh.wait(lambda: "#" in cell.inner_text())
+    fresh.click(100, 75)
+    shows(fresh, 120, 95, MASK)
+    fresh.press("Control+z")
+    shows(fresh, 120, 95, (GREY,) * 3)
+    fresh.press("Control+y")
+    shows(fresh, 120, 95, MASK)
+    fresh.press("Control+z")
+    shows(fresh, 120, 95, (GREY,) * 3)
+    fresh.press("Control+Shift+z")
+    shows(fresh, 120, 95, MASK)
+    assert "#" in cell.inner_text()
+    cell.focus()
+    fresh.press("Control+z")
+    fresh.wait(lambda: "#" not in cell.inner_text())
+    shows(fresh, 120, 95, MASK)
 
 
 def test_clicking_by_keyboard_alone(fresh):
@@ -321,15 +352,98 @@ def test_clicking_by_keyboard_alone(fresh):
     assert clicks_on_disk(fresh, 2)[1] == [x - 20, y, 0]
     fresh.press("Enter")
     fresh.says("finished")
+    # Where the photo is larger than the pane, it follows the cursor; and a screen reader says where that is.
+    fresh.press(*"++++")
+    fresh.wait(lambda: fresh.place(0, y)[0] < fresh.pane().bounding_box()["x"] - 100)
+    spoken = fresh.root.locator(".ils-spoken")
+    for _ in range(int(x)):
+        fresh.press("ArrowLeft")
+    assert spoken.inner_text() == f"x 0, y {y:g}"
+    fresh.wait(lambda: fresh.place(0, y)[0] > fresh.pane().bounding_box()["x"])
+    fresh.press("Space")
+    shows(fresh, 20, y + 5, MASK)
+    fresh.page.mouse.move(*fresh.place(10, y))
+    assert spoken.inner_text() == f"x 0, y {y:g}"
 
 
-def test_keys_on_a_button_beside_the_photo(fresh):
-    """After a click on a button the keys still belong to the widget: z in JupyterLab would undo the change of a cell."""
-    fresh.click(100, 75)
-    shows(fresh, 120, 95, MASK)
+def test_after_a_button_the_keys_are_the_photo_s(fresh):
+    """With the mouse, at once; with the keyboard, when the button can be pressed no more. Else they would be JupyterLab's."""
+    for x in (60, 150):
+        fresh.click(x, 75)
+    fresh.says("2 clicks")
     fresh.button("Fit").click()
+    assert has_focus(fresh.pane())
     fresh.press("z")
-    shows(fresh, 120, 95, (GREY,) * 3)
+    shows(fresh, 170, 95, (GREY,) * 3)
+    fresh.button("Redo").click()
+    shows(fresh, 170, 95, MASK)
+    fresh.button("Undo").click()
+    shows(fresh, 170, 95, (GREY,) * 3)
+    fresh.press("Enter")  # and no second undo
+    fresh.says("finished")
+    fresh.button("Correct cat 1").click()
+    fresh.says("open again")
+    kind = fresh.root.get_by_label("What the object is")
+    kind.dispatch_event("pointerdown")  # a real one would open the browser's own list
+    kind.select_option("dog")
+    assert has_focus(fresh.pane())
+    fresh.press("Enter")
+    fresh.wait(lambda: fresh.root.locator(".ils-chip").all_inner_texts() != [])
+
+    kind.focus()
+    fresh.press("ArrowUp")  # to the cat
+    fresh.wait(lambda: kind.input_value() == "cat")
+    assert has_focus(kind)
+    undo, edit = fresh.button("Undo"), fresh.button("Correct dog 1")
+    edit.focus()
+    fresh.click(150, 75, button="right")
+    edit.focus()
+    fresh.says("1 click ")
+    assert has_focus(edit)  # the chips are made anew only when they are others
+    undo.focus()
+    fresh.press("Enter")
+    fresh.wait(undo.is_disabled)
+    fresh.wait(lambda: has_focus(fresh.pane()))
+    fresh.button("Remove dog 1").focus()
+    fresh.press("Enter")
+    fresh.wait(lambda: fresh.root.locator(".ils-chip").count() == 0)
+    fresh.wait(lambda: has_focus(fresh.pane()))
+
+
+def test_one_object_is_removed_however_often_it_is_asked_for(fresh):
+    for x in (60, 150, 240):
+        fresh.click(x, 75)
+        fresh.press("Enter")
+        fresh.says(f"Object {(x + 30) // 90} of")
+    fresh.button("Remove cat 1").evaluate("button => { button.click(); button.click(); }")  # before Python has heard of it
+    fresh.says("That object is not there any more.")
+    shows(fresh, 80, 95, (GREY,) * 3)
+    shows(fresh, 170, 95, FINISHED)
+    fresh.button("Remove cat 1").dblclick()  # the next object may have taken the button's place in the meantime
+    fresh.execute("segmenter.wait()")
+    shows(fresh, 170, 95, (GREY,) * 3)
+    shows(fresh, 260, 95, FINISHED)
+    assert fresh.root.locator(".ils-chip").count() == 1
+
+
+def test_the_way_of_learning_in_the_middle_of_an_object(fresh):
+    fresh.click(100, 75)
+    fresh.says(" IA+SA ")
+    shows(fresh, 120, 95, MASK)
+    ways = ["fixed", "IA", "SA", "IA+SA"]
+    for number, way in enumerate([*ways, *ways]):
+        if number < 4:
+            fresh.press(str(number + 1))
+        else:
+            fresh.button(way).click()
+        fresh.wait(lambda way=way: [w for w in ways if fresh.button(w).get_attribute("aria-pressed") == "true"] == [way])
+        fresh.says(f"1 click · {61 * 61 / (320 * 160):.1%} of the photo · {way} ·")
+        assert fresh.execute("print(session.adapt, len(session.clicks))").split() == ["none" if way == "fixed" else way, "1"]
+        assert like(fresh.colour(120, 95), MASK)
+    fresh.press("1")
+    fresh.click(200, 75)
+    fresh.says("2 clicks")
+    assert record(fresh)["open"]["adapt"] == "none"
 
 
 def test_every_control_has_a_name(fresh):
@@ -347,6 +461,8 @@ def test_every_control_has_a_name(fresh):
             .map(e => e.outerHTML.slice(0, 120))"""
     )
     assert unnamed == []
+    names = [fresh.pane(kind).get_attribute("aria-label") for kind in ("learning", "fixed")]
+    assert names[0] != names[1]
     assert fresh.root.locator(".ils-status").get_attribute("aria-live") == "polite"
     toggles = fresh.root.evaluate("root => [...root.querySelectorAll('[aria-pressed]')].length")
     assert toggles >= 12
@@ -372,6 +488,13 @@ def test_masks_and_points_are_hidden_outlined_and_coloured(fresh):
     for _ in range(2):
         fresh.press("]")
     shows(fresh, 120, 95, blended(SKY, 0.65))
+    # Elsewhere brackets are typed with AltGr, which Windows calls Ctrl+Alt, and with a Mac's Option.
+    for modifiers in ("ctrlKey: true, altKey: true, modifierAltGraph: true", "altKey: true"):
+        event = f"new KeyboardEvent('keydown', {{key: '[', bubbles: true, {modifiers}}})"
+        fresh.pane().evaluate(f"canvas => canvas.dispatchEvent({event})")
+    shows(fresh, 120, 95, MASK)
+    fresh.press("]")
+    shows(fresh, 120, 95, blended(SKY, 0.55))
     slider = fresh.root.get_by_label("Opacity")
     slider.fill("0.45")
     shows(fresh, 120, 95, MASK)
@@ -548,7 +671,9 @@ segmenter = ClickSegmenter(FakeSession(reach=300), photos, folder="sizes")
 segmenter
 """
 SECOND = """
-other = ClickSegmenter(FakeSession(), large[:100, :200])
+truth = np.zeros((100, 200), bool)
+truth[40:61, 90:111] = True
+other = ClickSegmenter(FakeSession(), large[:100, :200], truth={"image 1": truth}, target_iou=0.8)
 other
 """
 
@@ -563,17 +688,39 @@ def pair(open_notebook):
 
 
 def test_two_widgets_in_one_kernel(pair):
-    second = pair.page.locator(".ilsegkit").nth(1)
-    pair.wait(lambda: second.get_attribute("data-photo") == "image 1")
+    second = pair.widget(1)
+    pair.wait(lambda: second.root.get_attribute("data-photo") == "image 1")
     pair.click(5000, 500)
     pair.says("1 click ")
-    second.locator("canvas[data-kind=learning]").focus()
+    second.pane().focus()
     pair.press("ArrowLeft", "Space")
-    pair.wait(lambda: "1 click " in second.locator(".ils-status").inner_text())
+    second.says("1 click ")
     pair.press("Enter")  # goes to the one with the focus
-    pair.wait(lambda: "finished" in second.locator(".ils-status").inner_text())
+    second.says("finished")
     assert "1 click " in pair.status()
     shows(pair, 5100, 600, MASK)
+    assert not pair.errors
+
+
+def test_the_iou_after_each_click_where_the_truth_is_known(pair):
+    other = pair.widget(1)
+    other.click(100, 50)
+    other.says("IoU 1.000 · the target is reached")
+    other.press("i")
+    plot = other.root.get_by_role("img", name="IoU after each click")
+    plot.wait_for()
+    line = float(plot.locator(".ils-target").get_attribute("y1"))
+    other.click(20, 20)
+    other.says("IoU 0.500")
+    dots = plot.locator("circle")
+    other.wait(lambda: dots.count() == 2)
+    first, second = (float(dot.get_attribute("cy")) for dot in dots.all())
+    bottom, top = (float(plot.locator(".ils-grid").nth(which).get_attribute("y1")) for which in (0, 2))
+    assert [(bottom - y) / (bottom - top) for y in (first, second, line)] == pytest.approx([1, 0.5, 0.8])
+    assert dots.nth(1).locator("title").text_content().startswith("click 2: IoU 0.500, ")
+    assert other.root.get_by_alt_text("The object to be segmented, in blue").is_visible()
+    other.press("i", "r")
+    other.says("dropped")
     assert not pair.errors
 
 
@@ -603,6 +750,22 @@ def test_photos_of_8000_pixels_and_of_one(pair, artefacts):
     assert not pair.errors
 
 
+def test_shift_enter_on_the_photo_runs_the_cell(pair):
+    def numbers():
+        return [int(number) for number in re.findall(r"\[(\d+)\]", " ".join(pair.prompts()))]
+
+    second = pair.widget(1)
+    second.click(100, 50)
+    second.says("1 click ")
+    pair.pane().focus()
+    before = numbers()
+    pair.press("Shift+Enter")
+    pair.wait(lambda: len(numbers()) == 2 and numbers()[0] > before[0])
+    assert numbers()[1] == before[1]
+    pair.says("Taken up where you stopped: 1 click ")  # which Enter would have finished
+    assert not pair.errors
+
+
 # --- pages and kernels ------------------------------------------------------------------------------------------------
 
 
@@ -612,11 +775,19 @@ def test_a_second_view_and_a_reloaded_page_show_everything(fresh):
     fresh.execute("segmenter.threshold(0.55)")
     fresh.page.evaluate("window.jupyterapp.commands.execute('notebook:create-output-view')")
     fresh.wait(lambda: fresh.page.locator(".ilsegkit").count() == 2)
-    fresh.page.wait_for_timeout(1000)
-    second = fresh.page.locator(".ilsegkit").nth(1)
-    fresh.wait(lambda: second.get_attribute("data-photo") == "wide")
+    second = fresh.widget(1)
+    fresh.wait(lambda: second.root.get_attribute("data-photo") == "wide")
+    shows(second, 215, 95, MASK)
+    shows(second, 199, 76, BLUE)
     fresh.says("1 click ")
-    assert second.locator(".ils-status").inner_text() == fresh.status()
+    assert second.status() == fresh.status()
+    second.click(60, 40)  # what is done in one is seen in both
+    for view in (fresh, second):
+        shows(view, 75, 55, MASK)
+        shows(view, 59, 41, BLUE)
+    fresh.press("z")
+    for view in (fresh, second):
+        shows(view, 75, 55, (GREY,) * 3)
     fresh.press("Control+s")
     fresh.page.wait_for_timeout(500)
     fresh.reload()
@@ -629,9 +800,23 @@ def test_a_second_view_and_a_reloaded_page_show_everything(fresh):
 
 def test_an_interrupted_and_a_restarted_kernel(fresh):
     """An interrupt does no harm; after a restart in the middle of an object, running the cell again goes on with it."""
+
+    def state():
+        return fresh.server.kernel(fresh.name)["execution_state"]
+
+    fresh.execute("session.gate.clear()")  # the model has begun to learn, and a cell waits for it
     fresh.click(100, 75)
+    fresh.wait(lambda: fresh.button("Stop").is_visible())
+    fresh.execute("segmenter.wait()", wait=False)
+    fresh.wait(lambda: state() == "busy")
     fresh.server.tell_kernel(fresh.name, "interrupt")
+    fresh.wait(lambda: state() == "idle")
+    assert fresh.button("Stop").is_visible()
+    # What is asked for right after an interrupt may be dropped with what was waiting.
+    fresh.wait(lambda: "set" in fresh.execute("session.gate.set(); print('set')"))
+    fresh.says("1 click ")
     shows(fresh, 120, 95, MASK)
+    fresh.server.tell_kernel(fresh.name, "interrupt")
     fresh.click(200, 75)
     shows(fresh, 220, 95, MASK)
     fresh.says("2 clicks")
