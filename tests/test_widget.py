@@ -578,13 +578,14 @@ def test_images_begin_with_their_masks(session, tmp_path):
 def test_a_removed_object_comes_back_by_undo(segmenter, browser, seen):
     browser.click(100, 50)
     browser.do("finish")
-    browser.do("remove", 0)
+    [there] = segmenter.objects
+    browser.do("remove", there["number"])
     segmenter.wait(5)
     assert segmenter.objects == []
     assert segmenter.state["undo"]
     browser.do("undo")
     segmenter.wait(5)
-    assert segmenter.objects == [{"class_name": "object", "clicks": 1}]
+    assert segmenter.objects == [there]
     assert not segmenter.state["undo"]
 
 
