@@ -578,6 +578,7 @@ def test_images_begin_with_their_masks(session, tmp_path):
 def test_a_removed_object_comes_back_by_undo(segmenter, browser, seen):
     browser.click(100, 50)
     browser.do("finish")
+    segmenter.wait(5)
     [there] = segmenter.objects
     browser.do("remove", there["number"])
     segmenter.wait(5)
