@@ -41,7 +41,7 @@ def overlay(
     before: np.ndarray | None = None,
     title: str = "",
 ) -> None:
-    """Draw a photo with a mask over it: blue disks are clicks on the object, orange squares with a black edge on the background.
+    """Draw a photo with a mask over it: blue disks are clicks on the object, orange squares on the background.
 
     Parameters
     ----------
