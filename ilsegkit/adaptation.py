@@ -181,7 +181,7 @@ def adapt(
         All the clicks of the object, in image pixels.
     prediction : Tensor, frame.size, or None
         p of Eq. 4: the binarised prediction, 0 and 1, held fixed. None for what the network says before the first step, as in
-        line 4 of Algorithm 1; that costs no pass of its own.
+        Algorithm 1 (line 5 of it in chapter 04); that costs no pass of its own.
     settings : Settings
         `keep` is not looked at here; see `shown`.
     anchor : mapping of name to Tensor

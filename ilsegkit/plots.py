@@ -48,7 +48,7 @@ def overlay(
     ax : matplotlib.axes.Axes
     image : ndarray of uint8, (height, width, 3)
     mask : ndarray of bool, (height, width), optional
-        In blue. If `before` is given: green where it gained, red where it lost.
+        In blue. If `before` is given: green where it gained, vermilion where it lost.
     clicks : sequence of Click, optional
     truth : ndarray of bool, (height, width), optional
         Its border, as a white line.
@@ -68,16 +68,16 @@ def overlay(
         layer[mask] = (*_rgb("object"), 0.45)
         if before is not None:
             layer[mask & ~before] = (*_rgb("gained"), 0.65)
-            layer[before & ~mask] = (*_rgb("lost"), 0.65)
+            layer[before & ~mask] = (*_rgb("lost"), 0.75)
         ax.imshow(layer)
     if truth is not None and truth.any() and not truth.all():
         ax.contour(truth, levels=[0.5], colors="black", linewidths=2.2)
         ax.contour(truth, levels=[0.5], colors="white", linewidths=1.2)
-    for positive, marker, colour in ((True, "o", "object"), (False, "s", "background")):
+    for positive, marker, colour, edge in ((True, "o", "object", "white"), (False, "s", "background", "black")):
         points = [(c.x, c.y) for c in clicks if c.positive == positive]
         if points:
             x, y = zip(*points, strict=True)
-            ax.scatter(x, y, s=55, marker=marker, color=[_rgb(colour)], edgecolors="white", linewidths=1.3, zorder=3)
+            ax.scatter(x, y, s=55, marker=marker, color=[_rgb(colour)], edgecolors=edge, linewidths=1.3, zorder=3)
     ax.set_title(title, fontsize=10)
     ax.set_axis_off()
 
@@ -101,7 +101,7 @@ def strip(
     truth : ndarray of bool, optional
         If given, the IoU is written above each picture.
     at : sequence of int, optional
-        After which clicks to show the masks, from 1; all if left out. Green and red is what the newest click changed.
+        After which clicks to show the masks, from 1; all if left out. Green and vermilion is what the newest click changed.
 
     Returns
     -------

@@ -28,12 +28,23 @@ _OUTLINE = (
     *((204, 373), (180, 363), (140, 338), (108, 302), (88, 260), (78, 220), (78, 190), (84, 160), (100, 130), (125, 105)),
     (150, 85),
 )
+#: The spoon alone.
+_SPOON = (
+    *((373, 232), (378, 212), (388, 200), (398, 170), (405, 140), (408, 110), (399, 78), (404, 68), (418, 68), (424, 74)),
+    *((414, 120), (405, 165), (393, 205), (386, 225), (385, 240), (390, 248), (402, 259), (406, 275), (400, 297), (387, 315)),
+    *((370, 325), (352, 324), (335, 312), (327, 292), (327, 272), (335, 256), (350, 248), (362, 242)),
+)
 #: Between background and coins in scikit-image's photo "coins".
 _COIN_LEVEL = 107
 
 
-def coffee_cup() -> Sample:
+def coffee_cup(spoon: bool = True) -> Sample:
     """A cup on its saucer: a real photo, with a mask drawn by hand.
+
+    Parameters
+    ----------
+    spoon : bool, optional
+        Whether the spoon belongs to the object.
 
     Returns
     -------
@@ -49,6 +60,8 @@ def coffee_cup() -> Sample:
     image = offline_photos()["coffee"]
     canvas = Image.new("1", image.shape[1::-1])
     ImageDraw.Draw(canvas).polygon(_OUTLINE, fill=1)
+    if not spoon:
+        ImageDraw.Draw(canvas).polygon(_SPOON, fill=0)
     return Sample(image, np.array(canvas, bool), "coffee", class_name="cup", image_id="coffee")
 
 

@@ -1,11 +1,15 @@
 """A right solution is accepted, and each usual mistake is told by its name."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch.nn import functional as F
 
 from ilsegkit import Adaptation, Click, Settings
+from ilsegkit.adaptation import kept_clicks
 from ilsegkit.clicks import next_click
 from ilsegkit.errors import DataError
 from ilsegkit.exercises import CHECKS, check
@@ -72,11 +76,158 @@ def eq3(term, reduce=sum):
     return lambda theta, anchor, omega: reduce(term(theta[n], anchor[n], omega[n]).sum() for n in theta)
 
 
+def robot(size=None, place=None, label=None, connect=None):
+    """The robot user as a student writes it, with a mistake."""
+
+    def answer(prediction, target):
+        missing, extra = target & ~prediction, prediction & ~target
+        found = []
+        for errors, sign in connect(missing, extra) if connect else [(missing, True), (extra, False)]:
+            regions, count = ndimage.label(errors)
+            found += [(regions == number, sign) for number in range(1, count + 1)]
+        if not found:
+            return None
+        region, sign = max(
+            found, key=lambda one: (size or (lambda region, missing, extra: region.sum()))(one[0], missing, extra)
+        )
+        depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+        row, column = place(region) if place else np.unravel_index(depth.argmax(), depth.shape)
+        return Click(int(column), int(row), label(target, row, column) if label else sign)
+
+    return answer
+
+
+def as_one(missing, extra):
+    return [(missing | extra, True)]
+
+
+def by_kind(missing, extra):
+    return [(missing, True)] if missing.sum() > extra.sum() else [(extra, False)]
+
+
+def is_object(target, row, column):
+    return bool(target[int(row), int(column)])
+
+
+def adam(zero=True, fresh=False, kind=torch.optim.Adam):
+    def answer(parameters, predict, corrections, steps, rate):
+        optimizer = kind(parameters, lr=rate)
+        for _ in range(steps):
+            optimizer = kind(parameters, lr=rate) if fresh else optimizer
+            if zero:
+                optimizer.zero_grad()
+            correction_loss(predict(), corrections).backward()
+            optimizer.step()
+        with torch.no_grad():
+            return predict()
+
+    return answer
+
+
+def shuffled(clicks, share, rng):
+    rng.shuffle(clicks)
+    return clicks[: int(np.ceil(share * len(clicks)))]
+
+
+def bootstrap(low=0.025, high=0.975, own=False, backwards=False):
+    def answer(d, rng):
+        rng = np.random.default_rng() if own else rng
+        ends = np.quantile(rng.choice(d, (1000, len(d))).mean(1), [low, high])
+        return ends[::-1] if backwards else ends
+
+    return answer
+
+
+def changes_the_model(model):
+    model.adaptation["SA"]["gamma"] = 0.0
+    return Adaptation(sequence=Settings(**model.adaptation["SA"]))
+
+
+def two_masks(masks):
+    labels = np.zeros(masks[0].shape, np.uint8)
+    labels[masks[0]], labels[masks[1]] = 1, 2
+    return labels
+
+
 def widened(tail):
     return lambda rgb: torch.cat([rgb, tail(rgb)], 1)
 
 
 MISTAKES = [
+    ("1.1", lambda p, t: 2 * (p & t).sum() / (p.sum() + t.sum() or np.nan), "Dice"),
+    ("1.1", lambda p, t: 0 if not p.any() else (p & t).sum() / (p | t).sum(), "not 0"),
+    ("1.1", lambda p, t: int((p & t).sum()) / int((p | t).sum()), "divides by zero"),
+    ("1.1", lambda p, t: (p & t) / (p | t).sum(), "one number"),
+    ("1.1", lambda p, t: "0.5 or so", "one number"),
+    ("1.2", robot(connect=as_one, label=is_object), "regions of their own"),
+    ("1.2", robot(connect=by_kind), "compare regions"),
+    ("1.2", robot(place=lambda region: np.argwhere(region).mean(0).round()), "in the hole"),
+    ("1.2", robot(label=lambda *_: False), "positive click"),
+    ("1.2", lambda p, t: 47, "ils.Click(x, y, positive)"),
+    ("1.2", lambda p, t: (47, 14), "ils.Click(x, y, positive)"),
+    ("1.2", lambda p, t: ("a", 14, True), "are numbers"),
+    ("1.2", lambda p, t: (np.nan, 14, True), "are numbers"),
+    ("1.2", lambda p, t: None, "return"),
+    ("2.1", lambda z, y: F.binary_cross_entropy(z.sigmoid(), y), "from the logits"),
+    ("2.1", lambda z, y: None, "return"),
+    ("2.2", lambda w: None, "return"),
+    ("2.2", lambda w: w.numpy(), "give a tensor"),
+    ("2.2", widened(lambda w: 2 * w[:, :2]), "copy of red and green"),
+    ("2.2", widened(lambda w: (torch.randn_like(w[:, :1]) * 2 * w.std()).repeat(1, 2, 1, 1)), "alike"),
+    ("3.1", lambda z, c: F.binary_cross_entropy(z.sigmoid()[c >= 0], c[c >= 0]) if (c >= 0).any() else 0, "from the logits"),
+    ("3.1", lambda z, c: correction_loss(z, c) if (c >= 0).any() else 1.0, "the loss is 0"),
+    ("3.1", lambda z, c: correction_loss(z, c) if (c >= 0).any() else 1 / 0, "0 by 0"),
+    ("3.1", lambda z, c: None, "return"),
+    ("3.1", lambda z, c: correction_loss(z, c) if (c >= 0).any() else None, "return"),
+    ("3.2", lambda *_: None, "return"),
+    ("3.2", lambda theta, anchor, omega: [1.0, 2.0], "one number"),
+    ("3.3", lambda *_: None, "return"),
+    ("3.3", lambda network, inputs: 1.0, "squared norm"),
+    ("4.1", lambda mask, clicks: sum(mask[c.y, c.x] == c.positive for c in clicks), "number of clicks"),
+    ("4.1", lambda mask, clicks: np.mean([mask[c.x, c.y] == c.positive for c in clicks]), "rows are y"),
+    ("4.1", lambda mask, clicks: None, "return"),
+    ("4.2", adam(zero=False), "zero_grad"),
+    ("4.2", adam(fresh=True), "before the loop"),
+    ("4.2", adam(kind=torch.optim.SGD), "SGD"),
+    ("4.2", lambda *_: None, "give the logits"),
+    ("4.2", lambda p, predict, *_: predict().sum(), "as predict() does"),
+    ("5.1", lambda clicks, share, rng: rng.choice(clicks, math.ceil(share * len(clicks)), replace=False), "draw indices"),
+    ("5.1", lambda clicks, share, rng: list(rng.choice(clicks, math.ceil(share * len(clicks)))), "draw indices"),
+    (
+        "5.1",
+        lambda clicks, share, rng: rng.choice(len(clicks), math.ceil(share * len(clicks)), replace=False),
+        "list of clicks",
+    ),
+    ("5.1", lambda clicks, share, rng: [0, 1, 2, 3], "not of indices"),
+    ("5.1", lambda clicks, share, rng: None, "return"),
+    ("5.1", lambda clicks, share, rng: 4, "list of clicks"),
+    ("5.1", shuffled, "changes the list"),
+    ("5.1", lambda clicks, share, rng: [clicks[i] for i in rng.permutation(len(clicks))[: -(-len(clicks) // 2)]], "a share of"),
+    (
+        "5.1",
+        lambda clicks, share, rng: [clicks[i] for i in rng.permutation(len(clicks))[: int(share * len(clicks))]],
+        "up to one",
+    ),
+    ("6.1", lambda ious, target, most: None, "return"),
+    ("6.1", lambda ious, target, most: next((i for i, v in enumerate(ious, 1) if v > target), most), ">="),
+    ("6.1", lambda ious, target, most: min(20, next((i for i, v in enumerate(ious, 1) if v >= target), most)), "the cap, 10"),
+    ("6.2", lambda records, k: None, "return"),
+    ("6.2", lambda records, k: np.mean([max(ious[:k]) for ious in records]), "best IoU"),
+    ("7.1", lambda a, b: None, "return"),
+    ("7.1", lambda a, b: 100 * (1 - np.mean(b) / np.mean(a)), "percent"),
+    ("7.1", lambda a, b: np.mean(a) - np.mean(b), "these are clicks"),
+    ("8.1", lambda d, rng: None, "return"),
+    ("8.1", lambda d, rng: d.mean(), "two numbers"),
+    ("8.1", bootstrap(backwards=True), "higher end"),
+    ("8.1", bootstrap(0.05, 0.95), "97.5%"),
+    ("8.1", bootstrap(own=True), "not np.random"),
+    ("8.1", lambda d, rng: (d.mean() - 1.96 * d.std() / 60**0.5, d.mean() + 1.96 * d.std() / 60**0.5), "every seed"),
+    ("9.1", lambda model: None, "return"),
+    ("9.1", changes_the_model, "changes model.adaptation"),
+    ("9.1", lambda model: Adaptation(sequence=Settings(**model.adaptation["SA"] | {"gamma": 0.0, "steps": 3})), "only `gamma`"),
+    ("10.1", lambda masks: None, "return"),
+    ("10.1", lambda masks: [[0]], "give an array"),
+    ("10.1", two_masks, "three"),
     ("1.1", lambda p, t: (p & t).sum() / p.sum(), "it should be"),
     ("1.1", lambda p, t: (p & t).sum() / ((p | t).sum() or np.nan), "two empty masks"),
     ("1.1", lambda p, t: None, "return"),
@@ -84,10 +235,12 @@ MISTAKES = [
     ("1.2", lambda p, t: Click(23, 20, True), "take the largest region"),
     ("1.2", lambda p, t: Click(47, 14, True), "negative click"),
     ("1.2", centre_of_mass, "from its border"),
-    ("1.2", lambda p, t: Click(47, 14, False), "give None"),
+    ("1.2", lambda p, t: next_click(p, t) or Click(47, 14, False), "give None"),
+    ("1.2", lambda p, t: Click(47, 14, False), "nothing of the object"),
     ("2.1", lambda z, y: (y * F.softplus(-z) + (1 - y) * F.softplus(z)).sum(), "is the sum"),
     ("2.1", lambda z, y: -(y * F.softplus(-z) + (1 - y) * F.softplus(z)).mean(), "sign"),
     ("2.1", lambda z, y: y * F.softplus(-z), "one number"),
+    ("2.1", lambda z, y: torch.where(y == 1, -z.sigmoid().log(), -(1 - z.sigmoid()).log()).mean(), "infinite"),
     ("2.1", lambda z, y: -(y * z.sigmoid().log() + (1 - y) * (1 - z.sigmoid()).log()).mean(), "infinite"),
     ("2.2", widened(lambda w: torch.zeros_like(w[:, :2])), "all zero"),
     ("2.2", widened(lambda w: w[:, :2]), "copy of red and green"),
@@ -119,7 +272,7 @@ MISTAKES = [
     ("6.2", lambda records, k: np.mean([ious[k - 1] for ious in records]), "take its last"),
     ("6.2", lambda records, k: np.mean([ious[k - 1] for ious in records if len(ious) >= k] or [0]), "left out"),
     ("6.2", lambda records, k: np.mean([ious[min(k, len(ious) - 1)] for ious in records]), "counted from 1"),
-    ("6.2", lambda records, k: np.mean([max(ious[:k]) + 0.1 * (k > 2) for ious in records]), "IoU@4"),
+    ("6.2", lambda records, k: np.mean([ious[min(k, len(ious)) - 1] + 0.1 * (k > 2) for ious in records]), "IoU@4"),
     ("7.1", lambda a, b: np.mean(1 - np.array(b) / np.array(a)), "objects' savings"),
     ("7.1", lambda a, b: np.mean(b) / np.mean(a) - 1, "sign"),
     ("8.1", lambda d, rng: np.quantile(d, [0.025, 0.975]), "spread of the objects"),
@@ -159,3 +312,33 @@ def test_unsolved_and_broken(exercise):
 def test_unknown_exercise():
     with pytest.raises(DataError, match="there is no exercise"):
         check("0.1", not_solved)
+
+
+@pytest.mark.parametrize("exercise", CHECKS)
+@pytest.mark.parametrize("nonsense", [None, "text", 7, (), [], {}, object(), np.zeros(3), torch.zeros(2, 3)], ids=repr)
+def test_whatever_a_function_gives_is_answered_in_words(exercise, nonsense):
+    verdict = check(exercise, lambda *_: nonsense)
+    assert verdict.solved is False
+    assert "Error" not in verdict.message
+
+
+def test_the_function_itself_is_wanted():
+    assert "without calling it" in check("1.1", 0.5).message
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        ("1.2", next_click),
+        ("1.2", robot()),
+        ("2.1", lambda z, y: F.binary_cross_entropy_with_logits(z, y)),
+        ("3.1", correction_loss),
+        ("3.3", mas(lambda g: g.abs().sum().item())),
+        ("4.2", adam()),
+        ("5.1", kept_clicks),
+        ("5.1", lambda clicks, share, rng: [clicks[i] for i in rng.permutation(len(clicks))[: math.ceil(share * len(clicks))]]),
+        ("8.1", bootstrap()),
+    ],
+)
+def test_other_right_solutions_are_accepted(exercise, answer):
+    assert check(exercise, answer).solved, check(exercise, answer)
