@@ -42,21 +42,18 @@ class LiveAnnotator(Page):
     Parameters
     ----------
     annotator : Annotator
-    lock : threading.Lock
-        Held while the session is used.
     target_iou : float, optional
         Shown as a line where true masks are known.
     """
 
     _built = False  # ipywidgets closes what there is of a widget, too, if __init__ fails
 
-    def __init__(self, annotator: Annotator, lock: threading.Lock, target_iou: float | None = None) -> None:
+    def __init__(self, annotator: Annotator, target_iou: float | None = None) -> None:
         self.session, self.target_iou = annotator.session, target_iou
         self._annotator = annotator
         self._worker = Worker(self._serve, self._give_up)
         self._errands = Worker(self._run_errand, self._report, "ilsegkit-errands")  # thumbnails and the like
         self._guard = self._worker.guard  # for what is shown, which belongs together with the queue
-        self._session_lock = lock
         self._name, self._clicks, self._seeds = annotator.name, annotator.clicks, 0
         self._photo = np.zeros((1, 1, 3), np.uint8)
         self._mask = np.zeros((1, 1), bool)
@@ -119,25 +116,24 @@ class LiveAnnotator(Page):
         self._show_state()
         failure: Exception | None = None
         said: str | None = ""
-        with self._session_lock:
-            if self._worker.retired:
-                return
-            annotator, opened = self._annotator, False
-            try:
-                said = self._perform(requests)
-            except Exception as error:
-                failure = error
-            with self._guard:
-                opened = annotator.photo.pixels is not self._photo
-                self._name, self._photo = annotator.name, annotator.photo.pixels
-                self._clicks, self._mask, self._seeds = annotator.clicks, annotator.mask, annotator.seeds
-                self._worker.answered()
-            values: dict[str, Any] = {}
-            objects_before = self._finished
-            try:
-                values = self._page_values(opened)
-            except Exception as error:
-                failure = failure or error
+        if self._worker.retired:
+            return
+        annotator, opened = self._annotator, False
+        try:
+            said = self._perform(requests)
+        except Exception as error:
+            failure = error
+        with self._guard:
+            opened = annotator.photo.pixels is not self._photo
+            self._name, self._photo = annotator.name, annotator.photo.pixels
+            self._clicks, self._mask, self._seeds = annotator.clicks, annotator.mask, annotator.seeds
+            self._worker.answered()
+        values: dict[str, Any] = {}
+        objects_before = self._finished
+        try:
+            values = self._page_values(opened)
+        except Exception as error:
+            failure = failure or error
         if self._worker.retired:
             return
         if failure is not None and requests[0].seen is None:

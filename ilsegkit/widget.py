@@ -9,7 +9,6 @@ session. Nothing that goes wrong there is lost: it is shown in the line below th
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -96,7 +95,7 @@ class ClickSegmenter(LiveAnnotator):
         if self._take_over(session) and folder is not None:
             project = Project(folder, self.album, classes)  # the other may have saved in the meantime
         annotator = Annotator(session, self.album, project, classes if project is None else project.classes)
-        super().__init__(annotator, threading.Lock(), target_iou)
+        super().__init__(annotator, target_iou)
         _IN_USE.add(self)
         self._ask("open", annotator.name)
 
