@@ -19,6 +19,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from .adaptation import PAPER, Adaptation, named_adaptation
 from .data import FolderDataset, Sample, open_sequence
@@ -157,6 +158,10 @@ class Experiment:
         size = PROFILES[profile]
         return replace(size, most=self.most.get(profile, size.most))
 
+    def table(self) -> pd.DataFrame:
+        """The numbers of the paper's table."""
+        return Report(self.title, self.source, self.published, []).published()
+
     def sequences(self, profile: str) -> list[str]:
         """The names of its sequences at a size."""
         return [_name(part) for part in self.parts[profile]]
@@ -171,7 +176,7 @@ def _rows(columns: str, rows: Mapping[str, str]) -> dict[str, dict[str, float]]:
     }
 
 
-#: The paper gives one number for it, in the text; whether box or area is meant it does not say, so it is not run here.
+#: The paper gives one number for it. It is not run here: whether box or area is meant is not known to us.
 WITHOUT_SMALL = "COCO unseen without objects under 80x80 px@85"
 
 HORSES = OwnFolder("horses", "eval/horses", 0.85)
