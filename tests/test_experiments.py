@@ -103,6 +103,11 @@ def test_the_papers_numbers(name):
     assert ["@" + column.split("@")[1].split(" ")[0] for column in measured] == ours
 
 
+def test_an_experiment_may_take_more_objects():
+    assert EXPERIMENTS["table2"].size("small") == experiments.replace(PROFILES["small"], most=20)
+    assert EXPERIMENTS["table3"].size("small") == PROFILES["small"]
+
+
 def test_paper_profile_is_literal(tiny_model):
     tiny_model.adaptation = {"SA": {**vars(PAPER["SA"]), "rate": 0.5}}
     both = FOUR[3].adaptation(tiny_model, PROFILES["paper"], "berkeley")
