@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["iou_curves", "learning_curves", "overlay", "strip"]
+__all__ = ["at_least", "iou_curves", "learning_curves", "overlay", "strip"]
 
 #: A style for each way to segment, the same in all figures.
 STYLES: dict[str, dict[str, Any]] = {
@@ -140,7 +140,27 @@ def _style(name: str) -> dict[str, Any]:
     return {"markersize": 4, **STYLES.get(name, {"marker": "."}), "label": name}
 
 
-def iou_curves(results: Mapping[str, Results], ax: Axes, title: str = "") -> None:
+def at_least(ax: Axes, span: float) -> None:
+    """Widen a y-axis of IoUs, where it is narrower than `span`, so that small differences look small.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> ax = plt.figure().subplots()
+    >>> _ = ax.plot([0.9, 0.91])
+    >>> at_least(ax, 0.2)
+    >>> low, high = ax.get_ylim()
+    >>> round(float(high - low), 3)
+    0.2
+    """
+    low, high = ax.get_ylim()
+    missing = span - (high - low)
+    if missing > 0:
+        high = max(high, min(high + missing / 2, 1.01))  # no IoU is above 1
+        ax.set_ylim(min(low, high - span), high)
+
+
+def iou_curves(results: Mapping[str, Results], ax: Axes, title: str = "", legend: bool = True) -> None:
     """IoU@k against the number of clicks k, a curve for each way to segment (Fig. 3).
 
     Examples
@@ -155,10 +175,13 @@ def iou_curves(results: Mapping[str, Results], ax: Axes, title: str = "") -> Non
         result.plot(ax, **_style(name))
         ax.axhline(result.target_iou, color="#bbbbbb", linewidth=1, zorder=0)
     ax.set_title(title, fontsize=10)
-    ax.legend(loc="lower right")
+    if legend:
+        ax.legend(loc="lower right")
 
 
-def learning_curves(results: Mapping[str, Results], ax: Axes, clicks: int = 4, window: int = 10, title: str = "") -> None:
+def learning_curves(
+    results: Mapping[str, Results], ax: Axes, clicks: int = 4, window: int = 10, title: str = "", legend: bool = True
+) -> None:
     """IoU@k against the number of objects processed, as a running mean, a curve for each way to segment (Fig. 5).
 
     Examples
@@ -175,4 +198,5 @@ def learning_curves(results: Mapping[str, Results], ax: Axes, clicks: int = 4, w
     ax.set(xlabel="objects processed", ylabel=f"mean IoU@{clicks}")
     ax.set_title(title, fontsize=10)
     ax.grid(alpha=0.3)
-    ax.legend(loc="lower right")
+    if legend:
+        ax.legend(loc="lower right")

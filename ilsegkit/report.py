@@ -25,6 +25,10 @@ __all__ = ["Report", "Used"]
 FEWEST = 5
 
 
+#: Axes show at least so much IoU: a difference of a hundredth shall look like one.
+SPAN = 0.25
+
+
 class Used(NamedTuple):
     """A sequence that was run through."""
 
@@ -93,7 +97,8 @@ class Report:
 
     def published(self) -> pd.DataFrame:
         """The paper's clicks@q."""
-        columns = max(map(list, self._published.values()), key=len, default=[])
+        rows = sorted(map(list, self._published.values()), key=len, reverse=True)
+        columns = list(dict.fromkeys(column for row in rows for column in row))  # in the order of the longest row
         return pd.DataFrame.from_dict(self._published, orient="index").reindex(columns=columns)
 
     def iou(self, clicks: int) -> pd.DataFrame:
@@ -155,19 +160,23 @@ class Report:
         """
         import matplotlib.pyplot as plt
 
-        from .plots import iou_curves, learning_curves
+        from .plots import at_least, iou_curves, learning_curves
 
         count = len(self.used)
         if window is None:
             window = int(np.clip(min(len(next(iter(part.results.values()))) for part in self.used) // 3, 3, 100))
         figure, axes = plt.subplots(2, count, figsize=(4.2 * count + 0.6, 6), squeeze=False, layout="constrained")
         for part, (above, below) in zip(self.used, axes.T, strict=True):
-            iou_curves(part.results, above, part.heading + (", synthetic" if part.synthetic else ""))
-            learning_curves(part.results, below, clicks, window)
+            iou_curves(part.results, above, part.heading + (", synthetic" if part.synthetic else ""), legend=False)
+            learning_curves(part.results, below, clicks, window, legend=False)
             below.set_ylabel(f"IoU@{clicks}, running mean of {window}")
-            below.legend(loc="best")
-            for axis in (above.xaxis, below.xaxis):
-                axis.get_major_locator().set_params(integer=True)
+            for ax in (above, below):
+                ax.xaxis.get_major_locator().set_params(integer=True)
+                at_least(ax, SPAN)
+        lines, names = axes[0, 0].get_legend_handles_labels()
+        figure.legend(
+            lines, names, loc="outside lower center", ncols=min(len(names), 2 if count == 1 else 5)
+        )  # beside the curves
         return figure
 
     def save(self, folder: str | PathLike[str], name: str) -> tuple[Path, Path]:

@@ -152,7 +152,8 @@ def is_widget(out: NotebookNode) -> bool:
 
 def is_bar(out: NotebookNode) -> bool:
     """Whether an output is a progress bar: stored, it would stay at 0% for ever."""
-    return re.search(r"\d+%\|.*\| \d+/\d+ \[", out.get("data", {}).get("text/plain", "")) is not None
+    text = out.get("data", {}).get("text/plain", "")
+    return re.search(r"\d+%\|.*\| \d+/\d+ \[|: \d+ objects \[\d\d:\d\d, ", text) is not None
 
 
 def make_smaller(data: NotebookNode, least: int = 60_000) -> None:

@@ -1,11 +1,14 @@
 """How long a notebook takes, and how much memory its kernel.
 
-python notebooks/resource_use.py        # a table of all chapters, offline, on two threads; nothing is stored
-python notebooks/resource_use.py 03 05  # of some; OMP_NUM_THREADS sets another number of threads
+    python notebooks/resource_use.py                    # a table of all chapters, on two threads; nothing is stored
+    python notebooks/resource_use.py 03 05              # of some; OMP_NUM_THREADS sets another number of threads
+    python notebooks/resource_use.py --profile offline  # with one size only
+
+Real images are looked for where notebooks/build.py looks for them.
 """
 
+import argparse
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -73,22 +76,44 @@ def of_kernel(client: NotebookClient) -> Iterator[Use]:
         use.seconds = time.monotonic() - began
 
 
-def main(only: list[str]) -> None:
-    """Print a Markdown table."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
-    os.environ["ILSEGKIT_PROFILE"] = "offline"
+def measured(path: Path, profile: str, data: str | None) -> Use:
+    """Run a notebook with nothing on record: an experiment that is there already would only be read."""
+    os.environ["ILSEGKIT_PROFILE"] = profile
     os.environ.pop("ILSEGKIT_DATA", None)
-    print("| chapter | seconds | processor seconds | peak memory, MiB |\n|---|---|---|---|", flush=True)
+    if profile != "offline" and data is not None:
+        os.environ["ILSEGKIT_DATA"] = data
     with tempfile.TemporaryDirectory() as results:
-        os.environ["ILSEGKIT_RESULTS"] = results  # an experiment that is on record already would only be read
-        for path in sorted(Path(__file__).parent.glob("[0-9]*.ipynb")):
-            if only and not any(path.name.startswith(name) for name in only):
-                continue
-            client = NotebookClient(nbformat.read(path, 4), timeout=1200, resources={"metadata": {"path": str(path.parent)}})
-            with of_kernel(client) as use:
-                client.execute()
-            print(f"| {path.stem} | {use.seconds:.0f} | {use.processor:.0f} | {use.memory:.0f} |", flush=True)
+        os.environ["ILSEGKIT_RESULTS"] = results
+        client = NotebookClient(nbformat.read(path, 4), timeout=1200, resources={"metadata": {"path": str(path.parent)}})
+        with of_kernel(client) as use:
+            client.execute()
+    return use
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    from build import environment  # which imports this module
+
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("only", nargs="*", help="beginnings of chapters' names; all if left out")
+    arguments.add_argument("--profile", action="append", choices=["offline", "small"], help="both if left out")
+    chosen = arguments.parse_args()
+    profiles = chosen.profile or ["offline", "small"]
+    environment()
+    data = os.environ.get("ILSEGKIT_DATA")
+    if data is None and "small" in profiles:
+        arguments.error("there are no real images; name their folder in ILSEGKIT_DATA, or give --profile offline")
+    os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+    print("| chapter |" + "".join(f" {p}: seconds | processor seconds | peak memory, MiB |" for p in profiles))
+    print("|---|" + "---|---|---|" * len(profiles), flush=True)
+    for path in sorted(Path(__file__).parent.glob("[0-9]*.ipynb")):
+        if not chosen.only or any(path.name.startswith(name) for name in chosen.only):
+            print(f"| {path.stem} |", end="", flush=True)
+            for profile in profiles:
+                use = measured(path, profile, data)
+                print(f" {use.seconds:.0f} | {use.processor:.0f} | {use.memory:.0f} |", end="", flush=True)
+            print(flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

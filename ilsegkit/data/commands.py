@@ -1,4 +1,4 @@
-"""The command line's ``ilsegkit data list | info | download | verify | path | import``."""
+"""The command line's ``ilsegkit data list | info | download | verify | path | import | export``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import IlsegkitError
+from .catalog import open_dataset
+from .export import export as write_folder
 from .fetch import download as fetch
 from .fetch import import_data
 from .manifest import Entry, entry_of, load_manifest, parse_listing
@@ -144,3 +146,14 @@ def import_files(
     """Bring a data set that was fetched by hand or copied from somebody else; it is copied and verified."""
     folder = import_data(name, sources, root)
     typer.echo(folder if folder is not None else f"{name}: not complete yet; import the rest, or download it")
+
+
+@app.command("export")
+def export_set(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(help="Where to write images/ and masks/; a stopped export goes on.")],
+    root: Root = None,
+) -> None:
+    """Write a data set as images/ and masks/ with object numbers, as 'ilsegkit train' takes it."""
+    count = write_folder(open_dataset(name, root), folder)
+    typer.echo(f"{folder}: {count} images")

@@ -11,13 +11,16 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from scipy.io import savemat
 from torch.utils.data import DataLoader
+from typer.testing import CliRunner
 
+from ilsegkit.cli import app
 from ilsegkit.data.ade20k import ADE20K
 from ilsegkit.data.catalog import LOADERS, open_dataset
 from ilsegkit.data.coco import CocoInstances, CocoVal2014, CocoVal2017
 from ilsegkit.data.contours import Drions, Rooftop
 from ilsegkit.data.crops import RandomCrops
-from ilsegkit.data.folder import ImageFolder
+from ilsegkit.data.export import export
+from ilsegkit.data.folder import FolderDataset, ImageFolder
 from ilsegkit.data.grabcut import Berkeley, GrabCut
 from ilsegkit.data.video import Davis, YouTubeVOS
 from ilsegkit.data.voc import SBD, VOC, VOCTrainAug
@@ -525,3 +528,57 @@ def test_opening_by_id(tmp_path):
         open_dataset("xception65", tmp_path)
     with pytest.raises(DataError, match=r"'drions-db' is in none of"):
         open_dataset("drions-db", tmp_path)
+
+
+# --- written as a folder that can be trained on
+
+
+@pytest.fixture
+def training_set(tmp_path):
+    write_voc(tmp_path / "voc2012")
+    write_sbd(tmp_path / "sbd")
+    return VOCTrainAug(tmp_path / "sbd", tmp_path / "voc2012")
+
+
+def test_the_same_objects_come_back(training_set, tmp_path):
+    assert export(training_set, tmp_path / "out", progress=False) == 3
+    again = FolderDataset(tmp_path / "out")
+    assert [entry.class_name for entry in again.entries] == [entry.class_name for entry in training_set.entries]
+    for ours, theirs in zip(again, training_set, strict=True):
+        assert ours.image_id == theirs.image_id
+        np.testing.assert_array_equal(ours.image, theirs.image)
+        np.testing.assert_array_equal(ours.mask, theirs.mask)
+        assert (ours.ignore is None) == (theirs.ignore is None)
+    np.testing.assert_array_equal(again[0].ignore, training_set[0].ignore)
+
+
+def test_a_stopped_export_goes_on(training_set, tmp_path, monkeypatch):
+    decode, calls = training_set._decode, []
+
+    def stop(entry):
+        calls.append(entry)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return decode(entry)
+
+    monkeypatch.setattr(training_set, "_decode", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export(training_set, tmp_path / "out", progress=False)
+    assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == ["2007_000032.png"]
+    export(training_set, tmp_path / "out", progress=False)
+    assert len(calls) == 3 + 4  # the first image is not read again
+    assert len(FolderDataset(tmp_path / "out")) == len(training_set)
+
+
+def test_too_many_objects(training_set, tmp_path, monkeypatch):
+    monkeypatch.setattr("ilsegkit.data.export.MOST_OBJECTS", 1)
+    with pytest.raises(DataError, match="'2007_000032' has 2 objects; a mask holds at most 1"):
+        export(training_set, tmp_path / "out", progress=False)
+
+
+@pytest.mark.usefixtures("training_set")
+def test_command(tmp_path):
+    done = CliRunner().invoke(app, ["data", "export", "sbd", str(tmp_path / "out"), "--root", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1].endswith("out: 3 images")
+    assert (tmp_path / "out" / "instances.json").is_file()

@@ -1,0 +1,93 @@
+"""Any data set as a folder of images and masks, the layout that training takes (`ilsegkit.data.folder`)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from ..errors import DataError
+from .base import IGNORE_LABEL, ObjectEntry, ObjectSet
+
+__all__ = ["export"]
+
+MOST_OBJECTS = IGNORE_LABEL - 1  # in one image, since a mask has eight bits and 255 is taken
+
+
+def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = True) -> int:
+    """Write ``images/NAME`` and ``masks/NAME.png``, and ``instances.json`` with the objects and their classes.
+
+    Photos are copied as they are. A mask holds one number for each object, 0 for background and 255 for pixels to ignore;
+    where objects overlap, the later one wins. What is there already is not written again, so a stopped export goes on.
+
+    Parameters
+    ----------
+    dataset : ObjectSet
+    folder : path
+        A folder of its own.
+    progress : bool, optional
+        Show a bar.
+
+    Returns
+    -------
+    int
+        How many images it has.
+
+    Raises
+    ------
+    DataError
+        If an image has more objects than a mask can hold, or two have one name.
+    """
+    folder = Path(folder)
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    groups: dict[Path, list[ObjectEntry]] = {}
+    for entry in dataset.entries:
+        groups.setdefault(entry.image, []).append(entry)
+    classes: dict[str, list[list[object]]] = {}
+    for group in tqdm(groups.values(), f"writing {folder.name}", unit="image", disable=not progress):
+        first = group[0]
+        if len(group) > MOST_OBJECTS:
+            raise DataError(f"{first.image_id!r} has {len(group)} objects; a mask holds at most {MOST_OBJECTS}")
+        name = _name(first)
+        if name in classes:
+            raise DataError(f"two images are called {name!r}; export them apart")
+        classes[name] = [[number, entry.class_name] for number, entry in enumerate(group, start=1)]
+        image, mask = folder / "images" / f"{name}{first.image.suffix}", folder / "masks" / f"{name}.png"
+        if not mask.is_file():  # it is written last
+            _into(image, lambda path, source=first.image: shutil.copyfile(source, path))
+            labels = _labels(dataset, group)
+            _into(mask, lambda path, labels=labels: Image.fromarray(labels).save(path, format="PNG"))
+    _into(folder / "instances.json", lambda path: path.write_text(json.dumps(classes), encoding="utf-8"))
+    return len(groups)
+
+
+def _name(entry: ObjectEntry) -> str:
+    """An image's id as a file name: frames of videos have a folder in theirs."""
+    return entry.image_id.replace("/", "-").replace("\\", "-")
+
+
+def _labels(dataset: ObjectSet, entries: list[ObjectEntry]) -> np.ndarray:
+    """The objects of an image in one array."""
+    labels: np.ndarray | None = None
+    for number, entry in enumerate(entries, start=1):
+        mask, ignore = dataset._decode(entry)  # without the photo
+        if labels is None:
+            labels = np.zeros(mask.shape, np.uint8)
+        if ignore is not None:
+            labels[ignore & (labels == 0)] = IGNORE_LABEL
+        labels[mask] = number
+    assert labels is not None
+    return labels
+
+
+def _into(path: Path, write) -> None:
+    """Never half a file."""
+    scratch = path.with_name(f".{path.name}.part")
+    write(scratch)
+    scratch.replace(path)
