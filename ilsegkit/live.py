@@ -89,7 +89,10 @@ class LiveAnnotator(Page):
                 case "do":
                     self._ask(content["action"], content.get("value"), content["photo"])
                 case "set" if content["name"] in self.SETTINGS:
-                    self.show(**{content["name"]: content["value"]})
+                    try:
+                        self.show(**{content["name"]: content["value"]})
+                    finally:
+                        self.send({"received": content["id"]})
                 case "thumbnails":
                     for name in content["names"]:
                         self._errands.ask(Request("thumbnail", name))

@@ -49,7 +49,7 @@ class Browser:
         self.tell(event="do", action=action, value=value, photo=self.segmenter.photo_info["name"])
 
     def set(self, name, value):
-        self.tell(event="set", name=name, value=value)
+        self.tell(event="set", id="wish", name=name, value=value)
 
 
 def eventually(condition, seconds=5):
@@ -325,6 +325,7 @@ def test_a_look_that_there_is_not_is_refused(segmenter, browser, name, value):
     browser.set(name, value)
     assert f"{name} is from 0 to" in said(segmenter)
     assert getattr(segmenter, name) == before
+    assert browser.got[-1][0] == {"received": "wish"}  # the page heeds what comes from here again
 
 
 # --- learning made visible --------------------------------------------------------------------------------------------

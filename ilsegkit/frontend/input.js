@@ -197,11 +197,7 @@ function shortcut(ui, key, repeated) {
   const { model } = ui;
   const flip = (name) => () => ui.set(name, !model.get(name));
   const nudge = (name, by) => () => ui.set(name, clamp(Math.round((model.get(name) + by) * 100) / 100, 0.05, 1));
-  const threshold = (by) => () => {
-    const state = model.get("state"), value = clamp(Math.round((state.threshold + by) * 100) / 100, 0.05, 0.95);
-    ui.local("state", { ...state, threshold: value }); // for the next press, which may come before the answer
-    ui.ask("threshold", value);
-  };
+  const threshold = (by) => () => { ui.threshold = clamp(Math.round((ui.threshold + by) * 100) / 100, 0.05, 0.95); };
   const actions = {
     b: () => ui.set("tool", model.get("tool") === "background" ? "object" : "background"),
     e: () => ui.set("tool", model.get("tool") === "erase" ? "object" : "erase"),

@@ -81,7 +81,7 @@ function bottomBar(ui) {
   const opacity = slider("Opacity", "How much the mask covers ([ and ])", [0.05, 1, 0.05], "input",
     (value) => ui.set("opacity", value));
   const threshold = slider("Threshold", "Probability from which a pixel belongs to the object (< and >)", [0.05, 0.95, 0.05],
-    "change", (value) => ui.ask("threshold", value));
+    "change", (value) => { ui.threshold = value; });
   const look = make("div", { class: "ils-group", role: "group", "aria-label": "How it looks" },
     ...flips.map(([, b]) => b), colour, opacity.element, threshold.element);
   const element = make("div", { class: "ils-bar", role: "toolbar", "aria-label": "Object and view" },
@@ -100,7 +100,7 @@ function bottomBar(ui) {
     for (const [trait, b] of flips) b.setAttribute("aria-pressed", String(model.get(trait)));
     colour.firstElementChild.style.background = rgb(settings.mask_colours[model.get("colour")]);
     opacity.update(model.get("opacity"));
-    threshold.update(state.threshold ?? 0.5);
+    threshold.update(ui.threshold);
   };
   return { element, update };
 }

@@ -4,7 +4,7 @@ const PATIENCE = 4000; // milliseconds after which a click that Python has not t
 
 class Interface {
   constructor(model, root) {
-    Object.assign(this, { model, root, panes: [], pending: new Map(), provisional: null, cursor: null, mouse: null, hovered: -1 });
+    Object.assign(this, { model, root, panes: [], pending: new Map(), wishes: new Map(), provisional: null, cursor: null, mouse: null, hovered: -1 });
     this.id = randomId();
     this.controller = new AbortController();
     this.info = { name: "", width: 1, height: 1 }; // of the photo that is seen
@@ -69,10 +69,11 @@ class Interface {
 
   observe() {
     const on = (names, handler) => names.forEach((name) => this.model.on(`change:${name}`, handler));
+    const settings = ["tool", "opacity", "colour", "outline_only", "show_mask", "show_points", "compare", "panel"];
+    for (const name of settings) on([name], (model, value, options) => this.insist(name, options ?? {}));
     on(["compare", "panel"], () => this.soon("resize", () => this.resize()));
     on(["points"], () => this.redraw());
-    on(["tool", "opacity", "colour", "outline_only", "show_mask", "show_points", "compare", "panel", "state", "objects", "film", "photo_info",
-      "insights", "target"], () => this.soon("update", () => this.update()));
+    on([...settings, "state", "objects", "film", "photo_info", "insights", "target"], () => this.soon("update", () => this.update()));
     on(["detail"], () => this.detailChanged());
     on(["progress"], () => this.showProgress());
     on(["message"], () => this.say(this.model.get("message")));
@@ -111,14 +112,30 @@ class Interface {
     this.model.send({ event: "do", action, value, photo: this.info.name });
   }
 
-  // Here at once, in Python and in other views as soon as may be.
+  // Here at once, in Python and in other views as soon as may be. What Python says before it has got the wish is of earlier ones.
   set(name, value) {
-    this.local(name, value);
-    this.model.send({ event: "set", name, value });
+    if (value === this.model.get(name)) return;
+    const id = randomId();
+    this.wishes.set(name, { id, value });
+    this.model.set(name, value, { wished: true });
+    this.model.send({ event: "set", id, name, value });
   }
 
-  local(name, value) {
-    this.model.set(name, value);
+  insist(name, { wished }) {
+    if (!wished && this.wishes.has(name)) this.model.set(name, this.wishes.get(name).value, { wished: true });
+  }
+
+  // The threshold on its way to the model, which may take a while, or the one that it has.
+  get threshold() {
+    const wish = this.wishes.get("threshold"), { threshold = 0.5 } = this.model.get("state");
+    return wish && wish.value !== threshold && performance.now() - wish.since < PATIENCE ? wish.value : threshold;
+  }
+
+  set threshold(value) {
+    if (value === this.threshold) return;
+    this.wishes.set("threshold", { value, since: performance.now() });
+    this.ask("threshold", value);
+    this.update();
   }
 
   click({ x, y, positive }) {
@@ -135,6 +152,7 @@ class Interface {
   receive(message, buffers) {
     if (message.received) {
       this.pending.delete(message.received);
+      for (const [name, { id }] of this.wishes) if (id === message.received) this.wishes.delete(name);
       this.redraw();
     } else if (message.thumbnail !== undefined) this.film.thumbnail(message.thumbnail, buffers[0]);
     else if (message.tile === this.id) this.loadTile(buffers[0]);

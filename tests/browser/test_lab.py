@@ -500,6 +500,23 @@ def test_masks_and_points_are_hidden_outlined_and_coloured(fresh):
     shows(fresh, 120, 95, MASK)
 
 
+def test_what_the_kernel_says_late_undoes_nothing(fresh):
+    # While these keys are pressed, the kernel tells what came of the first of them.
+    fresh.click(100, 75)
+    shows(fresh, 120, 95, MASK)
+    fresh.press(*"c" * 41)
+    shows(fresh, 120, 95, blended(MASK_COLOURS[1], 0.45))
+    fresh.press(*"c" * 39)
+    shows(fresh, 120, 95, MASK)
+    fresh.press(*"[]" * 20)
+    shows(fresh, 120, 95, MASK)
+    fresh.press(*"<" * 6, *">" * 10)
+    fresh.wait(lambda: fresh.root.get_by_label("Threshold").input_value() == "0.7")
+    shows(fresh, 120, 95, (GREY,) * 3)
+    fresh.press(*"<>" * 10, *"<" * 4)
+    shows(fresh, 120, 95, MASK)
+
+
 def test_the_threshold_slider(fresh):
     fresh.click(100, 75)
     shows(fresh, 120, 95, MASK)
