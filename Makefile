@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-# More options for JupyterLab, for example LAB="--no-browser --allow-root" in a container.
+# More options for JupyterLab (but its root_dir, which is given), for example LAB="--no-browser --allow-root" in a container.
 LAB    ?=
 BIN    := $(VENV)/bin
 SHELL  := /bin/sh

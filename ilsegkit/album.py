@@ -70,6 +70,8 @@ class Album:
 
     def __init__(self, images: Any, truth: Mapping[str, Any] | None = None, start: Mapping[str, Any] | None = None) -> None:
         self._sources = dict(_named(images))
+        if not self._sources and isinstance(images, str | PathLike):
+            raise ImageError(f"there is no image in {str(images)!r}; give a folder with files of {', '.join(IMAGE_SUFFIXES)}")
         if not self._sources:
             raise ImageError("there is no image to click on; give one image, a list, a folder, or a dict of names and images")
         self._truth, self._start = dict(truth or {}), dict(start or {})
@@ -147,6 +149,8 @@ def _named(images: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
     if isinstance(images, Mapping):
         yield from ((str(name), (images, name)) for name in images)
         return
+    if isinstance(images, str | PathLike) and not Path(images).exists():
+        raise ImageError(f"there is no image file or folder {str(images)!r}; check the path")
     if isinstance(images, str | PathLike) and Path(images).is_dir():
         images = sorted(path for path in Path(images).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     several = isinstance(images, Sequence) and not isinstance(images, str)

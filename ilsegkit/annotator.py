@@ -72,7 +72,9 @@ class Annotator:
         self, session: Any, album: Album, project: Project | None = None, classes: Sequence[str] = ("object",)
     ) -> None:
         self.session, self.album, self.project = session, album, project
-        self.classes = tuple(classes) or ("object",)
+        self.classes = tuple(classes)
+        if not self.classes:
+            raise DataError("classes is empty; give at least one name, or leave it out")
         self.class_name, self.threshold = self.classes[0], 0.5
         self.name = next(iter(album))
         self.photo = Photo(np.zeros((1, 1, 3), np.uint8))

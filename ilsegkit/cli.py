@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from .data.commands import app as data_app
-from .errors import IlsegkitError
+from .errors import DataError, IlsegkitError
 from .replay import command as replay_command
 from .reproduce import reproduce
 
@@ -67,6 +67,8 @@ def segment(
     from .records import read_clicks
     from .session import Session
 
+    if not out.parent.is_dir():
+        raise DataError(f"there is no folder {str(out.parent)!r} to write the mask to; make it first")
     pixels = read_image(image)
     points = read_clicks(clicks, pixels.shape[:2])
     session = Session(load_model(weights, device), adapt)
@@ -104,9 +106,12 @@ def evaluate(
 
     dataset = open_small_set(data, root) if root is not None else FolderDataset(data)
     results = run(dataset, Session(load_model(weights, device), adapt), target, max_clicks, rule, records)
-    columns = {f"clicks@{target:.0%}": results.clicks_at(), **{f"IoU@{k}": results.iou_at(k) for k in (1, 2, 4, 10)}}
+    shown = [k for k in (1, 2, 4, 10) if k <= max_clicks]
+    columns = {f"clicks@{target:.0%}": results.clicks_at(), **{f"IoU@{k}": results.iou_at(k) for k in shown}}
     columns |= {"respected": results.respected(), "s/click": results.seconds_per_click()}
-    typer.echo(f"{len(results)} objects, {adapt}: " + ", ".join(f"{name} {value:.3f}" for name, value in columns.items()))
+    reached = sum(max(record["iou"], default=0.0) >= target for record in results.records)
+    told = ", ".join(f"{name} {value:.3f}" for name, value in columns.items())
+    typer.echo(f"{len(results)} objects, {adapt}, {reached} reached {target:.0%}: {told}")
 
 
 @app.command()
@@ -155,7 +160,7 @@ def importance(
     out: Annotated[Path, typer.Option(help="Weights file to write, with the importance in it.")],
     most: Annotated[int, typer.Option(help="Use a random choice of this many objects of each folder.")] = 60,
     adaptation: Annotated[
-        Path | None, typer.Option(help="JSON with adaptation settings to store, as 'tune' writes it.")
+        Path | None, typer.Option(help="JSON with adaptation settings to store, as in benchmarks/adaptation.json.")
     ] = None,
     half: Annotated[bool, typer.Option(help="Store in 16 bits, for handing out.")] = False,
     seed: int = 0,

@@ -95,8 +95,11 @@ class FixedModel:
             session.undo()
         if session.clicks != clicks[: len(session.clicks)]:
             session.reset()
-        if new := clicks[len(session.clicks) :]:
-            session.click(*new[-1], earlier=new[:-1])
         self.before = self.mask if clicks else session.mask
+        if new := clicks[len(session.clicks) :]:
+            if len(new) > 1:  # nobody looked for a while: what was before the last of them has not been seen yet
+                session.click(*new[-2], earlier=new[:-2])
+                self.before = session.probability > threshold
+            session.click(*new[-1])
         self.mask, self._asked = session.probability > threshold, (clicks, threshold)
         return self.mask

@@ -201,12 +201,17 @@ class LiveAnnotator(Page):
             case "remove":
                 return do.remove(value)
             case "open" | "choose":
-                return do.open(value) if value != do.name or request.action == "open" else None
+                return self._go(value) if value != do.name or request.action == "open" else None
             case "next":
-                return do.open(do.album.after(do.name, int(value))) if len(do.album) > 1 else "There is only this image."
+                return self._go(do.album.after(do.name, int(value))) if len(do.album) > 1 else "There is only this image."
             case "look":
                 return None
         raise ValueError(f"the page asked for {request.action!r}, which there is not")
+
+    def _go(self, name: str) -> str:
+        """Go to a photo; to finish an object and to read a large file takes a while."""
+        self._say(f"Going to {name!r} …")
+        return self._annotator.open(name)
 
     def _which(self, request: Request) -> int | None:
         """Which point or object is meant. Code counts them; the page, which may lag behind, says what it saw."""

@@ -60,6 +60,10 @@ def test_what_is_not_there_is_said(tmp_path):
     for nothing in ([], {}, tmp_path):
         with pytest.raises(ImageError, match="no image"):
             Album(nothing)
+    with pytest.raises(ImageError, match=r"no image in '.*'; give a folder with files of .*\.png"):
+        Album(tmp_path)
+    with pytest.raises(ImageError, match=r"no image file or folder '.*nowhere'; check the path"):
+        Album(tmp_path / "nowhere")
     with pytest.raises(ImageError, match="no image 'x'; choose one of a"):
         _ = Album({"a": PHOTO})["x"]
 

@@ -376,3 +376,8 @@ def test_clicks_needed_counts_what_a_person_did():
     record = ObjectRecord((A, B, C), stages, seeds=1)
     assert clicks_needed(record, 0.8) == 1
     assert clicks_needed(record, 0.99) == 2
+
+
+def test_at_least_one_class(session):
+    with pytest.raises(DataError, match="classes is empty"):
+        Annotator(session, Album({"a": np.zeros((4, 4, 3), np.uint8)}), classes=[])

@@ -66,12 +66,23 @@ def test_mistakes_are_told_in_one_line_and_nothing_is_written(weights, folder, t
     assert not out.exists()
 
 
+def test_a_folder_that_is_not_there_is_told_before_anything_is_computed(weights, folder, tmp_path):
+    arguments = ("--clicks", "20,20,1", "--weights", weights)
+    result = run("segment", folder / "images" / "0.png", "--out", tmp_path / "nowhere" / "mask.png", *arguments)
+    assert result.exit_code == 1
+    assert "there is no folder" in result.output
+    assert "to write the mask to" in result.output
+    assert "there is no folder" in run("evaluate", tmp_path / "nothing", "--weights", weights).output
+
+
 def test_evaluate_prints_the_numbers_and_goes_on(weights, folder, tmp_path):
     records = tmp_path / "records.jsonl"
     arguments = ("evaluate", folder, "--weights", weights, "--target", 0.95, "--max-clicks", 2, "--records", records)
     first = run(*arguments)
     assert first.exit_code == 0, first.output
-    assert "3 objects, none: clicks@95% 2.000" in first.output
+    assert "3 objects, none, 0 reached 95%: clicks@95% 2.000" in first.output
+    assert "IoU@2 " in first.output
+    assert "IoU@4 " not in first.output  # nobody made four
     before = records.read_text()
     assert run(*arguments).exit_code == 0
     assert records.read_text() == before  # nothing was measured again

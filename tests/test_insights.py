@@ -37,6 +37,9 @@ def test_the_fixed_model_never_learns(tiny_model):
         np.testing.assert_array_equal(fixed.before, masks[count - 1])
     fixed.answer(PHOTO, clicks, 0.5)  # asked again: what was before stays
     np.testing.assert_array_equal(fixed.before, masks[1])
+    late = FixedModel(session)  # asked when there are two clicks already
+    np.testing.assert_array_equal(late.answer(PHOTO, clicks, 0.5), masks[2])
+    np.testing.assert_array_equal(late.before, masks[1])
     assert not fixed.answer(PHOTO, [], 0.5).any()
     assert fixed.answer(PHOTO[:30], clicks[:1], 0.5).shape == (30, 64)
     assert not fixed.before.any()

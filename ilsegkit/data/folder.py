@@ -58,6 +58,8 @@ class FolderDataset(LabelMaps):
 
     def __init__(self, root: str | PathLike[str], smallest: float = 0.0, largest_each: bool = False) -> None:
         self.smallest, self.largest_each = smallest, largest_each
+        if not Path(root).is_dir():
+            raise DataError(f"there is no folder {str(root)!r}; check the path")
         if not all((Path(root) / part).is_dir() for part in self.needs):
             raise DataError(f"{str(root)!r} must hold a folder 'images' and a folder 'masks'")
         listing = Path(root) / "instances.json"

@@ -61,7 +61,8 @@ function objectsPlot({ objects }) {
 
 function layersList({ layers }) {
   const most = Math.max(1e-9, ...layers.map(([, moved]) => moved));
-  const rows = layers.map(([name, moved]) => make("div", { class: "ils-layer", title: `${name}: ${(100 * moved).toPrecision(2)}% of its size` },
+  // The head and the decoder first: they learn the most.
+  const rows = [...layers].reverse().map(([name, moved]) => make("div", { class: "ils-layer", title: `${name}: ${(100 * moved).toPrecision(2)}% of its size` },
     make("span", { class: "ils-layer-name" }, name.replace("segmentation_head", "head")),
     make("span", { class: "ils-layer-bar" }, make("span", { style: `width:${most > 1e-9 ? (100 * moved) / most : 0}%` })),
     make("span", { class: "ils-value" }, moved ? `${(100 * moved).toPrecision(2)}%` : "0")));

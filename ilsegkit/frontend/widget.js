@@ -144,7 +144,7 @@ class Interface {
     this.model.send({ event: "click", id, x, y, positive, photo: this.info.name });
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      if (this.pending.size) this.say({ text: "The kernel has not taken the click yet: it is busy with another cell, or it has stopped.", kind: "error" });
+      if (this.pending.size) this.say({ text: "The kernel has not taken the click yet: it is busy with another cell, or it has stopped. If it runs, reload the page.", kind: "error" });
     }, PATIENCE);
     this.redraw();
   }
