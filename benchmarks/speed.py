@@ -119,6 +119,7 @@ def measure(name: str, size: int, count: int, device: str | None) -> dict:
     model = ils.load_model(device=device)
     way = ways(model)[name]
     if way.config is not None:
+        torch.set_flush_denormal(True)  # a network that was never trained makes numbers that are slow to compute with
         model = ils.InteractiveSegmenter(way.config).to(model.device).eval()
     if not way.as_bundled:
         model.config = replace(model.config, input_size=size, zoom=None)
