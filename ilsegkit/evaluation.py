@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
@@ -24,7 +25,7 @@ from .session import Session
 #: Seconds between two writings of what SA has learned: with large networks that is a gigabyte.
 SAVE_EVERY = 60.0
 
-__all__ = ["Results", "evaluate", "fingerprint"]
+__all__ = ["Results", "evaluate", "fingerprint", "segment_object"]
 
 
 class Results:
@@ -178,7 +179,7 @@ def evaluate(
     bar = tqdm(total=len(dataset), initial=len(done), desc=session.adapt, unit="object", disable=not progress)
     try:
         for index in range(len(done), len(dataset)):
-            record = _segment(dataset[index], session, target_iou, max_clicks, rule)
+            record = segment_object(dataset[index], session, target_iou, max_clicks, rule)
             done.append(record)
             if log:
                 log.save(record, session)
@@ -191,8 +192,15 @@ def evaluate(
     return Results(done, target_iou, max_clicks)
 
 
-def _segment(sample: Sample, session: Session, target_iou: float, max_clicks: int, rule: str) -> dict[str, Any]:
-    """One object, from its first click to `Session.finish`."""
+def segment_object(
+    sample: Sample,
+    session: Session,
+    target_iou: float,
+    max_clicks: int,
+    rule: str = "paper",
+    on_mask: Callable[[np.ndarray], object] | None = None,
+) -> dict[str, Any]:
+    """One object, from its first click to `Session.finish`: its record, see `Results`; `on_mask` gets each mask."""
     session.set_image(sample.image)
     record: dict[str, Any] = {"object_id": sample.object_id, "class_name": sample.class_name, "image_id": sample.image_id}
     record |= {"clicks": [], "iou": [], "respected": [], "seconds": []}
@@ -204,6 +212,8 @@ def _segment(sample: Sample, session: Session, target_iou: float, max_clicks: in
         began = time.perf_counter()
         mask = session.click(*click)
         record["seconds"].append(round(time.perf_counter() - began, 4))
+        if on_mask is not None:
+            on_mask(mask)
         record["clicks"].append([click.x, click.y, int(click.positive)])
         record["iou"].append(round(iou(mask, sample.mask, sample.ignore), 5))
         record["respected"].append(sum(bool(mask[round(c.y), round(c.x)]) == c.positive for c in session.clicks))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from .clicks import Click, next_click
+from .clicks import Click
 from .data.sample import Sample
+from .evaluation import segment_object
 from .metrics import iou
 from .model import InteractiveSegmenter, load_model
 from .session import Session
@@ -74,7 +75,10 @@ class Gallery:
         self.answers: Mapping[str, list[Answers]] = {method: [] for method in methods}
         for sample in tqdm(self.samples, "looking closer", unit="object", disable=not progress, leave=False):
             for method, session in sessions.items():
-                self.answers[method].append(_segment(session, sample, target_iou, clicks))
+                masks: list[np.ndarray] = []
+                record = segment_object(sample, session, target_iou, clicks, on_mask=masks.append)
+                made = [Click(x, y, bool(positive)) for x, y, positive in record["clicks"]]
+                self.answers[method].append(Answers(made, masks))
 
     def figure(self, number: int = 1, clicks: int = 1) -> Figure:
         """The masks of an object after so many clicks, side by side; the white line is the truth.
@@ -119,19 +123,3 @@ class Gallery:
             number=ipywidgets.IntSlider(number, 1, len(self.samples), description="object"),
             clicks=ipywidgets.IntSlider(clicks, 1, self.clicks, description="clicks"),
         )
-
-
-def _segment(session: Session, sample: Sample, target_iou: float, most: int) -> Answers:
-    """One object, from its first click to `Session.finish`; as `ilsegkit.evaluate` does it."""
-    session.set_image(sample.image)
-    masks: list[np.ndarray] = []
-    while len(masks) < most:
-        click = next_click(session.mask, sample.mask, sample.ignore, session.clicks, "paper")
-        if click is None:
-            break
-        masks.append(session.click(*click).copy())
-        if iou(masks[-1], sample.mask, sample.ignore) >= target_iou:
-            break
-    clicks = list(session.clicks)
-    session.finish()
-    return Answers(clicks, masks)

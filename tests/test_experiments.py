@@ -129,7 +129,7 @@ def test_results_are_kept_and_not_mixed(tiny_model, tmp_path):
     assert len(before) == 2
     evaluated = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "_segment", lambda *arguments: evaluated.append(arguments))
+        patch.setattr(evaluation, "segment_object", lambda *arguments: evaluated.append(arguments))
         again = run("table2", model=tiny_model, out=tmp_path, most=2)
     assert again.clicks().equals(first.clicks())
     assert evaluated == []
@@ -283,7 +283,7 @@ def test_command_that_is_stopped_says_how_to_go_on(tiny_model, tmp_path, monkeyp
 
     weights = tmp_path / "tiny.safetensors"
     save_model(weights, tiny_model)
-    monkeypatch.setattr(evaluation, "_segment", stop)
+    monkeypatch.setattr(evaluation, "segment_object", stop)
     done = CliRunner().invoke(app, ["reproduce", "table2", "--out", str(tmp_path), "--weights", str(weights)])
     assert done.exit_code == 130
     assert "the same command goes on" in done.output

@@ -183,14 +183,16 @@ def test_an_image_of_48_megapixels(tiny_model):
     assert session.click(7999, 5999).shape == (6000, 8000)
 
 
+def fail(model, *args, **kwargs):
+    """In the place of `adapt`: interrupted when the weights have changed."""
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    raise KeyboardInterrupt
+
+
 def test_a_failure_in_the_network_leaves_the_object_as_it_was(session, monkeypatch):
     session.click(20, 20)
     before, mask = weights(session), session.mask.copy()
-
-    def fail(model, *args, **kwargs):
-        with torch.no_grad():
-            next(model.parameters()).add_(1)
-        raise KeyboardInterrupt
 
     monkeypatch.setattr(session_module, "adapt", fail)
     with pytest.raises(KeyboardInterrupt):
@@ -203,11 +205,6 @@ def test_a_failure_in_the_network_leaves_the_object_as_it_was(session, monkeypat
 def test_a_failure_while_finishing_leaves_the_object_as_it_was(session, monkeypatch):
     session.click(20, 20)
     before, mask = weights(session), session.mask.copy()
-
-    def fail(model, *args, **kwargs):
-        with torch.no_grad():
-            next(model.parameters()).add_(1)
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(session_module, "adapt", fail)
