@@ -1,7 +1,8 @@
 """Seconds a click and peak memory: literal Algorithm 1, each shortcut alone, and the default, as ratios in one run.
 
 All on the same photo and clicks, each in a process of its own. Times on shared machines differ from run to run; the ratios do
-so less. The second and third table show how the default's time grows with the size and with the number of clicks.
+so less. The second and third table show how the default's time grows with the size and with the number of clicks; the last, if
+there are real images, what OpenCV and scikit-image do without a network, with the clicks it takes (`baselines.py`).
 
     python benchmarks/speed.py --plot benchmarks/speed.png
     python benchmarks/speed.py --only "literal Algorithm 1" --only "default IA" --device cuda
@@ -32,6 +33,7 @@ from ilsegkit.model import ModelConfig
 POINTS = [(0.45, 0.40, 1), (0.55, 0.70, 1), (0.05, 0.05, 0), (0.35, 0.55, 1), (0.90, 0.30, 0), (0.60, 0.50, 1)]
 # Never trained: they are here for their time alone.
 DENSE = ModelConfig("DeepLabV3Plus", "resnet18", {"encoder_output_stride": 16, "decoder_channels": 128}, multiple=16)
+FORWARD = "fixed, one forward pass"
 LIGHT = {"encoder_output_stride": 16, "decoder_atrous_rates": (6, 12, 18), "decoder_channels": 64}
 
 
@@ -102,7 +104,7 @@ def ways(model: ils.InteractiveSegmenter) -> dict[str, Way]:
         "- as bundled: 384 px, zoom": Way(Adaptation(chosen.image), as_bundled=True),
         "default SA": Way(Adaptation(sequence=chosen.sequence)),
         "- SA as bundled": Way(Adaptation(sequence=chosen.sequence), as_bundled=True),
-        "fixed": Way(Adaptation()),
+        FORWARD: Way(Adaptation()),
     }
     if shutil.which("c++") is None:
         of = {name: way for name, way in of.items() if way.change is not compiled}
@@ -156,6 +158,8 @@ def main(
     only: Annotated[list[str], typer.Option(help="rows of the first table; all of them if left out")] = [],  # noqa: B006
     way: Annotated[str | None, typer.Option(hidden=True)] = None,
     count: Annotated[int, typer.Option(help="clicks")] = 6,
+    data: Annotated[Path, typer.Option(help="real images, for OpenCV and scikit-image")] = Path("../shared/data"),
+    most: Annotated[int, typer.Option(help="objects of each set at most, there")] = 20,
 ) -> None:
     if way is not None:
         torch.set_num_threads(threads)
@@ -183,25 +187,32 @@ def main(
 
     by_size = pd.DataFrame(
         [
-            {"longest side": side, **{way: np.median(run(way, side, count)["seconds"][1:]) for way in ("default IA", "fixed")}}
+            {"longest side": side, **{way: np.median(run(way, side, count)["seconds"][1:]) for way in ("default IA", FORWARD)}}
             for side in (256, 384, 512, 768, 1024)
         ]
     )
     typer.echo(f"{by_size.to_markdown(index=False, floatfmt='.3f')}\n")
-    by_clicks = pd.DataFrame({way: run(way, size, 30)["seconds"] for way in ("default IA", "fixed")}).iloc[1:]
+    by_clicks = pd.DataFrame({way: run(way, size, 30)["seconds"] for way in ("default IA", FORWARD)}).iloc[1:]
     by_clicks.index.name = "clicks"
     typer.echo(by_clicks.groupby((by_clicks.index - 1) // 5 * 5 + 5).median().to_markdown(floatfmt=".3f"))
     if plot is not None:
         import matplotlib.pyplot as plt
 
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
-        for way in ("default IA", "fixed"):
+        for way in ("default IA", FORWARD):
             left.plot(by_size["longest side"] ** 2 / 1e6, by_size[way], marker="o", label=way)
             right.plot(by_clicks.index, by_clicks[way], label=way)
         left.set(xlabel="megapixels of a square image at this longest side", ylabel="seconds a click", ylim=(0, None))
         right.set(xlabel=f"clicks so far ({size} px)")
         left.legend()
         figure.savefig(plot, dpi=120)
+    if data.is_dir():
+        from baselines import SETS, table  # here, as the processes that measure shall not hold what it needs
+
+        classical = table(ils.load_model(device="cpu"), SETS, data, most, threads)
+        typer.echo(f"\n{classical.to_markdown(index=False, floatfmt='.2f')}")
+    else:
+        typer.echo(f"\nThere is no folder {data}: OpenCV and scikit-image are left out.")
 
 
 if __name__ == "__main__":

@@ -138,13 +138,12 @@ def train(
     import torch
 
     from .data import FolderDataset
-    from .model import InteractiveSegmenter, ModelConfig, pick_device
+    from .model import InteractiveSegmenter, pick_device
     from .training import Recipe, imagenet_encoder
     from .training import train as run
 
     torch.manual_seed(seed)
-    architecture, _, encoder = preset.partition(":")
-    model = InteractiveSegmenter(ModelConfig(architecture, encoder) if encoder else preset)
+    model = InteractiveSegmenter(preset)
     if start == "imagenet" and not (out / "checkpoint.pt").is_file():
         model.start_from(imagenet_encoder(model))
     recipe = Recipe(iterations, batch, size, first_stage, rate=rate, loss=loss, paste=paste, seed=seed)

@@ -93,7 +93,8 @@ class InteractiveSegmenter(nn.Module):
     Parameters
     ----------
     config : ModelConfig or str, optional
-        Or the name of a preset. The parameters are random; use `load_model` for trained ones.
+        Or the name of a preset, or ``"ARCHITECTURE:ENCODER"`` of segmentation_models_pytorch. The parameters are random; use
+        `load_model` for trained ones.
 
     Attributes
     ----------
@@ -112,7 +113,7 @@ class InteractiveSegmenter(nn.Module):
 
     Examples
     --------
-    >>> model = InteractiveSegmenter(ModelConfig("Unet", "resnet18"))
+    >>> model = InteractiveSegmenter("Unet:resnet18")
     >>> model(torch.zeros(1, 3, 50, 70), torch.zeros(1, 2, 50, 70)).shape
     torch.Size([1, 1, 50, 70])
     """
@@ -120,13 +121,14 @@ class InteractiveSegmenter(nn.Module):
     def __init__(self, config: ModelConfig | str = "lite") -> None:
         super().__init__()
         if isinstance(config, str):
-            if config not in PRESETS:
+            architecture, _, encoder = config.partition(":")
+            if not encoder and config not in PRESETS:
                 raise WeightsError(f"there is no preset {config!r}; choose one of {', '.join(PRESETS)} or give a ModelConfig")
-            config = PRESETS[config]
+            config = ModelConfig(architecture, encoder) if encoder else PRESETS[config]
         self.config = config
         try:
-            architecture = getattr(smp, config.architecture)
-            self.network = architecture(config.encoder, encoder_weights=None, in_channels=5, classes=1, **config.options)
+            build = getattr(smp, config.architecture)
+            self.network = build(config.encoder, encoder_weights=None, in_channels=5, classes=1, **config.options)
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
                 f"segmentation_models_pytorch cannot build {config.architecture} on {config.encoder}: {error}"

@@ -34,7 +34,8 @@ CHROMIUM_FLAGS = [
 # Without a kernel's name JupyterLab would ask for one.
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 # Draw all that lies in a pane onto one canvas, each where the browser has put it.
-COMPOSE = """sheet => {
+COMPOSE = """async sheet => {
+    await new Promise(requestAnimationFrame); // what is due to be drawn
     const shown = sheet.getBoundingClientRect();
     const canvas = Object.assign(document.createElement("canvas"), {width: sheet.width, height: sheet.height});
     const context = canvas.getContext("2d"), factor = sheet.width / shown.width;
@@ -223,15 +224,29 @@ class Notebook:
         data = self.pane(kind).evaluate(COMPOSE)
         return np.asarray(Image.open(io.BytesIO(b64decode(data.split(",", 1)[1]))).convert("RGB"))
 
+    def settled(self, kind: str = "learning") -> np.ndarray:
+        """The pixels, when they have stopped changing: ipycanvas draws a while after the words have come."""
+        seen: list[np.ndarray] = [self.pixels(kind)]
+
+        def still() -> bool:
+            self.page.wait_for_timeout(300)
+            seen.append(self.pixels(kind))
+            return np.array_equal(*seen[-2:])
+
+        self.wait(still)
+        return seen[-1]
+
     def view(self, kind: str = "learning") -> dict[str, float]:
-        data = self.pane(kind).evaluate("c => ({...c.dataset})")
+        """How the photo lies in the pane, when the page has drawn what it was about to draw."""
+        data = self.pane(kind).evaluate("c => new Promise(done => requestAnimationFrame(() => done({...c.dataset})))")
         return {k: float(data[k]) for k in ("scale", "left", "top", "ratio")}
 
     def colour(self, x: float, y: float, kind: str = "learning") -> np.ndarray:
-        """What is seen where this pixel of the photo is."""
-        view = self.view(kind)
-        across, down = ((v + 0.5) * view["scale"] + view[k] for v, k in ((x, "left"), (y, "top")))
-        return self.pixels(kind)[int(down * view["ratio"]), int(across * view["ratio"])]
+        """What is seen where this pixel of the photo is; no colour, where it is out of sight, as while the view moves."""
+        view, seen = self.view(kind), self.pixels(kind)
+        column, row = (int(((v + 0.5) * view["scale"] + view[k]) * view["ratio"]) for v, k in ((x, "left"), (y, "top")))
+        inside = 0 <= row < seen.shape[0] and 0 <= column < seen.shape[1]
+        return seen[row, column] if inside else np.full(3, -255)
 
     def place(self, x: float, y: float, kind: str = "learning") -> tuple[float, float]:
         """Where this pixel of the photo is in the window; looked up each time."""

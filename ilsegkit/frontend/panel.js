@@ -2,7 +2,7 @@
 
 const PLOT = { width: 236, height: 104, left: 30, right: 6, top: 8, bottom: 20 };
 
-function plotFrame(label, ticksY, xTitle) {
+function plotFrame(label, ticksY, xTitle, nothing) {
   const { width, height, left, right, top, bottom } = PLOT;
   const plot = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "ils-plot", role: "img", "aria-label": label });
   for (const [share, text] of ticksY) {
@@ -11,6 +11,7 @@ function plotFrame(label, ticksY, xTitle) {
       svg("text", { x: left - 4, y: y + 3.5, "text-anchor": "end" }, text));
   }
   plot.append(svg("text", { x: (left + width - right) / 2, y: height - 2, "text-anchor": "middle" }, xTitle));
+  if (nothing) plot.append(svg("text", { x: (left + width - right) / 2, y: (top + height - bottom) / 2 + 4, "text-anchor": "middle" }, nothing));
   return plot;
 }
 
@@ -21,9 +22,9 @@ const plotY = (share) => PLOT.top + (1 - share) * (PLOT.height - PLOT.top - PLOT
 function clicksPlot(ui, { clicks, truth }) {
   const { colours, target_iou: target } = ui.model.get("fixed_settings"), count = Math.max(clicks.length, 5);
   const colourOf = (click) => rgb(click.positive ? colours.object : colours.background);
-  const x = (index) => plotX((index + 0.5) / count);
+  const x = (index) => plotX((index + 0.5) / count), nothing = clicks.length ? "" : "no clicks yet";
   if (truth) {
-    const plot = plotFrame("IoU after each click", [[0, "0"], [0.5, ".5"], [1, "1"]], "clicks");
+    const plot = plotFrame("IoU after each click", [[0, "0"], [0.5, ".5"], [1, "1"]], "clicks", nothing);
     if (target) plot.append(svg("line", { x1: plotX(0), x2: plotX(1), y1: plotY(target), y2: plotY(target), class: "ils-target" }));
     const known = clicks.map((click, index) => [click, index]).filter(([click]) => click.iou != null);
     plot.append(svg("polyline", { points: known.map(([c, i]) => `${x(i)},${plotY(c.iou)}`).join(" "), class: "ils-line" }));
@@ -34,7 +35,8 @@ function clicksPlot(ui, { clicks, truth }) {
     return plot;
   }
   const most = Math.max(0.01, ...clicks.map((click) => click.changed ?? 0));
-  const plot = plotFrame("How much of the photo each click changed", [[0, "0"], [1, `${(100 * most).toFixed(most < 0.1 ? 1 : 0)}%`]], "clicks");
+  const ticks = [[0, "0"], [1, `${(100 * most).toFixed(most < 0.1 ? 1 : 0)}%`]];
+  const plot = plotFrame("How much of the photo each click changed", ticks, "clicks", nothing);
   clicks.forEach((click, index) => {
     const height = plotY(0) - plotY((click.changed ?? 0) / most), width = Math.min(18, 160 / count);
     plot.append(svg("rect", { x: x(index) - width / 2, y: plotY(0) - height, width, height: Math.max(height, 1), fill: colourOf(click) },
@@ -46,7 +48,8 @@ function clicksPlot(ui, { clicks, truth }) {
 
 function objectsPlot({ objects }) {
   const most = Math.max(5, ...objects.map((object) => object.clicks)), count = Math.max(objects.length, 8);
-  const plot = plotFrame("Clicks for each finished object", [[0, "0"], [1, String(most)]], "objects, as they were finished");
+  const plot = plotFrame("Clicks for each finished object", [[0, "0"], [1, String(most)]], "objects, as they were finished",
+    objects.length ? "" : "none finished yet");
   const x = (index) => plotX((index + 0.5) / count), width = Math.max(1, Math.min(16, 150 / count));
   objects.forEach((object, index) => {
     const y = plotY(object.clicks / most);

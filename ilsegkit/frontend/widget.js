@@ -245,7 +245,7 @@ class Interface {
   // far fewer, lines would break up. Then ask for the part in sight alone, pixel for pixel.
   askDetailSoon() {
     clearTimeout(this.detailTimer);
-    this.detailTimer = setTimeout(() => this.askDetail(), 150);
+    this.detailTimer = setTimeout(() => requestAnimationFrame(() => this.askDetail()), 150); // after a frame that is due
   }
 
   askDetail() {

@@ -117,16 +117,16 @@ def test_the_first_notebook(open_notebook, server, artefacts):
         notebook.says("finished")
         notebook.pane().scroll_into_view_if_needed()
         notebook.page.screenshot(path=artefacts / "notebook-1-run.png")
-        start = notebook.pixels()
+        start = notebook.settled()
         notebook.click(95, 170)
         notebook.says("1 click ", 120)
         notebook.click(150, 185)
         notebook.says("2 clicks", 120)
-        clicked = notebook.pixels()
-        assert (clicked != start).any(-1).sum() > 600  # more than the dots
+        notebook.wait(lambda: (notebook.pixels() != start).any(-1).sum() > 600)  # more than the dots
+        clicked = notebook.settled()
         notebook.click(120, 178, button="right")  # into what the two have found
         notebook.says("3 clicks", 120)
-        assert (notebook.pixels() != clicked).any(-1).sum() > 600
+        notebook.wait(lambda: (notebook.pixels() != clicked).any(-1).sum() > 600)
         notebook.page.screenshot(path=artefacts / "notebook-2-clicks.png")
         notebook.button("Undo").click()
         notebook.wait(lambda: (notebook.pixels() == clicked).all())

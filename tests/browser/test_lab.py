@@ -151,9 +151,10 @@ def test_fast_clicks_all_arrive(fresh):
 
 
 def test_a_dot_is_there_at_once_while_the_kernel_is_busy(fresh):
-    """Another cell runs; the click is drawn all the same, and answered afterwards."""
+    """Another cell runs and the model's first step takes long; the click is drawn all the same, and answered afterwards."""
     over = fresh.server.folder / "over"
-    fresh.execute("import pathlib, time\nwhile not pathlib.Path('over').exists(): time.sleep(0.02)", wait=False)
+    wait = "import pathlib, time\nwhile not pathlib.Path('over').exists(): time.sleep(0.02)"
+    fresh.execute(f"session.gate.clear()\n{wait}\nsession.gate.set()", wait=False)
     fresh.wait(lambda: fresh.server.kernel(fresh.name)["execution_state"] == "busy")
     try:
         fresh.click(100, 75)
@@ -481,7 +482,7 @@ def test_masks_and_points_are_hidden_outlined_and_coloured(fresh):
     fresh.press("d", "o")
     shows(fresh, 120, 95, (GREY,) * 3)
     edge = [round(part * 0.55) for part in SKY]
-    assert like(fresh.pixels(), edge, 12).sum() > 100
+    fresh.wait(lambda: like(fresh.pixels(), edge, 12).sum() > 100)
     fresh.press("o", "c")
     shows(fresh, 120, 95, blended(MASK_COLOURS[1], 0.45))
     fresh.press("c", "c", "c")
