@@ -44,7 +44,7 @@ TASKS = {
 }
 
 
-# Of the rates tried, the best on the tuning sets for ten steps on all parameters (benchmarks/results.md).
+# For ten steps on all parameters; from the tuning sets (benchmarks/results.md).
 LITERAL_RATE = 3e-5
 
 

@@ -31,12 +31,12 @@ SETS = ("food_plates", "butterflies", "facades", "em_membranes")
 TARGET = 0.85
 
 
-def objects(data: Path, count: int) -> dict[str, list[ils.Sample]]:
-    """The same objects for every combination: at least 0.3% of the image, in a fixed random order."""
+def objects(data: Path, count: int, skip: int = 0) -> dict[str, list[ils.Sample]]:
+    """The same objects for every combination: at least 0.3% of the image, in a fixed random order, after the first `skip`."""
     chosen = {}
     for name in SETS:
         dataset = ils.FolderDataset(data / "tune" / name, smallest=0.003)
-        order = np.random.default_rng(0).permutation(len(dataset))[:count]
+        order = np.random.default_rng(0).permutation(len(dataset))[skip : skip + count]
         chosen[name] = [dataset[int(i)] for i in order]
     return chosen
 
@@ -121,6 +121,7 @@ def main(
     data: Path = Path("../shared/data"),
     weights: Path | None = None,
     count: Annotated[int, typer.Option(help="objects of each set")] = 12,
+    skip: Annotated[int, typer.Option(help="leave out so many first: other objects, for an --out of their own")] = 0,
     max_clicks: int = 20,
     out: Path = Path("runs/tune"),
     threads: int = 1,
@@ -132,7 +133,7 @@ def main(
     stored = getattr(named_adaptation(mode, model.adaptation), which)
     values = {"rate": rate, "steps": steps, "lam": lam, "gamma": gamma, "keep": keep, "scope": scope}
     settings = grid(stored, {**values, "confident": [value or None for value in confident]}, alone)
-    chosen = objects(data, count)
+    chosen = objects(data, count, skip)
     for name, given in [("none", None), *((mode, one) for one in settings)]:
         values = {} if given is None else asdict(given)
         path = out / ("_".join([name, *(f"{k}={v}" for k, v in values.items())]) + ".json")
