@@ -14,7 +14,7 @@ from typing import Annotated
 import pandas as pd
 import torch
 import typer
-from tune_adaptation import SETS, measure, objects
+from tune_adaptation import SETS, measure, objects, ranked
 
 import ilsegkit as ils
 from ilsegkit.adaptation import Adaptation
@@ -25,11 +25,7 @@ from ilsegkit.training import Recipe, imagenet_encoder, train
 def table(out: Path) -> pd.DataFrame:
     """All that has been trained, best first; `ratio` is the mean over the sets of clicks divided by the unchanged recipe's."""
     frame = pd.DataFrame([json.loads(path.read_text()) for path in sorted(out.glob("*/clicks.json"))])
-    base = frame[frame["changed"] == "nothing"]
-    if len(base):
-        frame["ratio"] = (frame[list(SETS)] / base.iloc[0][list(SETS)].astype(float)).mean(axis=1)
-        frame = frame.sort_values("ratio")
-    return frame
+    return ranked(frame, frame["changed"] == "nothing")
 
 
 def main(
@@ -63,25 +59,21 @@ def main(
         "seed": seed,
     }
     tries = {"nothing": ("lite", base)}
-    tries |= {
-        f"{name} {value:g}" if name != "loss" else f"loss {value}": ("lite", replace(base, **{name: value}))
-        for name, given in values.items()
-        for value in given
-    }
+    tries |= {f"{name} {value}": ("lite", replace(base, **{name: value})) for name, given in values.items() for value in given}
     tries |= {f"preset {name}": (name, base) for name in preset}
     folders = [ils.FolderDataset(path) for path in sorted((data / "train").iterdir()) if (path / "images").is_dir()]
     chosen = objects(data, count)
     for changed, (name, recipe) in tries.items():
         folder = out / changed.replace(" ", "_").replace(":", "_")
-        if (folder / "clicks.json").is_file():
+        done, about = folder / "clicks.json", {"changed": changed, **asdict(recipe), "objects": count}
+        if done.is_file() and about.items() <= json.loads(done.read_text()).items():
             continue
         torch.manual_seed(recipe.seed)
         model = ils.InteractiveSegmenter(name)
         if not (folder / "checkpoint.pt").is_file():
             model.start_from(imagenet_encoder(model))
         model = train(model.to(pick_device(device)), folders, folder, recipe, workers=workers)
-        row = {"changed": changed, **asdict(recipe), **measure(model.to("cpu"), Adaptation(), chosen, 20)}
-        (folder / "clicks.json").write_text(json.dumps(row))
+        done.write_text(json.dumps(about | measure(model.to("cpu"), Adaptation(), chosen, 20)))
     found = table(out)
     shown = found[["changed", *SETS, "IoU@1", "IoU@5", *(["ratio"] if "ratio" in found else [])]]
     typer.echo(shown.to_markdown(index=False, floatfmt=".2f"))

@@ -31,9 +31,9 @@ from ilsegkit.adaptation import PAPER, Adaptation, named_adaptation
 from ilsegkit.model import ModelConfig
 
 POINTS = [(0.45, 0.40, 1), (0.55, 0.70, 1), (0.05, 0.05, 0), (0.35, 0.55, 1), (0.90, 0.30, 0), (0.60, 0.50, 1)]
+FORWARD = "fixed, one forward pass"
 # Never trained: they are here for their time alone.
 DENSE = ModelConfig("DeepLabV3Plus", "resnet18", {"encoder_output_stride": 16, "decoder_channels": 128}, multiple=16)
-FORWARD = "fixed, one forward pass"
 LIGHT = {"encoder_output_stride": 16, "decoder_atrous_rates": (6, 12, 18), "decoder_channels": 64}
 
 

@@ -65,11 +65,15 @@ def table(out: Path) -> pd.DataFrame:
     """All that has been measured, best first; `ratio` is the mean over the sets of clicks divided by the fixed model's."""
     # An empty file is a combination that a process is busy with.
     frame = pd.DataFrame([json.loads(path.read_text()) for path in sorted(out.glob("*.json")) if path.stat().st_size])
-    fixed = frame[frame["mode"] == "none"]
-    if len(fixed):
-        frame["ratio"] = (frame[list(SETS)] / fixed.iloc[0][list(SETS)].astype(float)).mean(axis=1)
-        frame = frame.sort_values("ratio")
-    return frame
+    return ranked(frame, frame["mode"] == "none")
+
+
+def ranked(frame: pd.DataFrame, reference: pd.Series) -> pd.DataFrame:
+    """With a column `ratio`, the mean over the sets of clicks divided by the reference row's, and sorted by it."""
+    if not reference.any():
+        return frame
+    clicks = frame[list(SETS)].astype(float)
+    return frame.assign(ratio=(clicks / clicks[reference].iloc[0]).mean(axis=1)).sort_values("ratio")
 
 
 def grid(stored: Settings, values: Mapping[str, Sequence], alone: bool) -> list[Settings]:
@@ -121,13 +125,17 @@ def main(
     data: Path = Path("../shared/data"),
     weights: Path | None = None,
     count: Annotated[int, typer.Option(help="objects of each set")] = 12,
-    skip: Annotated[int, typer.Option(help="leave out so many first: other objects, for an --out of their own")] = 0,
+    skip: Annotated[int, typer.Option(help="leave out so many first: other objects")] = 0,
     max_clicks: int = 20,
     out: Path = Path("runs/tune"),
     threads: int = 1,
 ) -> None:
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
+    about, measured_on = out / "objects.txt", f"{count} objects of each set, after the first {skip}"
+    if about.exists() and about.read_text() != measured_on:
+        raise typer.BadParameter(f"{out} is about {about.read_text()}; give another --out")
+    about.write_text(measured_on)
     model = ils.load_model(weights, "cpu")
     which = {"IA": "image", "SA": "sequence"}[mode]
     stored = getattr(named_adaptation(mode, model.adaptation), which)
