@@ -9,6 +9,8 @@ there are real images, what OpenCV and scikit-image do without a network, with t
 """
 
 import json
+import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -39,12 +41,13 @@ LIGHT = {"encoder_output_stride": 16, "decoder_atrous_rates": (6, 12, 18), "deco
 
 @dataclass(frozen=True)
 class Way:
-    """IA or SA, what is changed in the session before it starts, another network, the size and zoom of the bundled one."""
+    """IA or SA, what is changed in the session before it starts, another network, size and zoom as bundled, malloc as ours."""
 
     adaptation: Adaptation
     change: Callable[[ils.Session], object] | None = None
     config: ModelConfig | None = None
     as_bundled: bool = False
+    own_malloc: bool = True  # False: as glibc is set
 
 
 def channels_first(session: ils.Session) -> None:
@@ -94,9 +97,11 @@ def ways(model: ils.InteractiveSegmenter) -> dict[str, Way]:
         "- bf16": Way(Adaptation(literal), bf16),
         "- torch.compile": Way(Adaptation(literal), compiled),
         "- without channels last": Way(Adaptation(literal), channels_first),
+        "- with glibc's own settings": Way(Adaptation(literal), own_malloc=False),
         "- lighter decoder, untrained": Way(Adaptation(literal), config=replace(model.config, options=LIGHT)),
         "- ResNet-18, untrained": Way(Adaptation(literal), config=DENSE),
         "default IA": Way(Adaptation(chosen.image)),
+        "- but glibc's own settings": Way(Adaptation(chosen.image), own_malloc=False),
         "- losses at stride 4 too": Way(Adaptation(chosen.image), nearest),
         "- fused Adam too": Way(Adaptation(chosen.image), fused_adam),
         "- bf16 too": Way(Adaptation(chosen.image), bf16),
@@ -106,6 +111,8 @@ def ways(model: ils.InteractiveSegmenter) -> dict[str, Way]:
         "- SA as bundled": Way(Adaptation(sequence=chosen.sequence), as_bundled=True),
         FORWARD: Way(Adaptation()),
     }
+    if platform.libc_ver()[0] != "glibc":
+        of = {name: way for name, way in of.items() if way.own_malloc}
     if shutil.which("c++") is None:
         of = {name: way for name, way in of.items() if way.change is not compiled}
     return of
@@ -166,15 +173,19 @@ def main(
         typer.echo(json.dumps(measure(way, size, count, device)))
         return
 
+    of = ways(ils.load_model(device="cpu"))
+
     def run(name: str, size: int, count: int) -> dict:
         command = [sys.executable, __file__, "--way", name]
         command += ["--size", str(size), "--threads", str(threads), "--count", str(count), "--device", str(device)]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        # What a user has chosen stays; this is what glibc takes anyhow.
+        environment = os.environ if of[name].own_malloc else {**os.environ, "MALLOC_ARENA_TEST": "8"}
+        output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
         return json.loads(output.splitlines()[-1])
 
     # The first click warms up.
     rows = []
-    for name in only or ways(ils.load_model(device="cpu")):
+    for name in only or of:
         result = run(name, size, count)
         row = {"way": name, "s/click": np.median(result["seconds"][1:]), "slowest": max(result["seconds"][1:])}
         row |= {"first click": result["seconds"][0], "first answer": np.median(result["answers"][1:])}

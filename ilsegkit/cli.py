@@ -122,7 +122,9 @@ def train(
     preset: Annotated[
         str, typer.Option(help="lite or paper, or ARCHITECTURE:ENCODER of segmentation_models_pytorch.")
     ] = "lite",
-    start: Annotated[str, typer.Option(help="Encoder weights to start from: imagenet or random.")] = "imagenet",
+    start: Annotated[
+        str, typer.Option(help="imagenet or random, for the encoder; or a weights file, to train that further.")
+    ] = "imagenet",
     iterations: int = 4200,
     batch: int = 8,
     size: int = 256,
@@ -138,12 +140,12 @@ def train(
     import torch
 
     from .data import FolderDataset
-    from .model import InteractiveSegmenter, pick_device
+    from .model import InteractiveSegmenter, load_model, pick_device
     from .training import Recipe, imagenet_encoder
     from .training import train as run
 
     torch.manual_seed(seed)
-    model = InteractiveSegmenter(preset)
+    model = InteractiveSegmenter(preset) if start in ("imagenet", "random") else load_model(start, "cpu")
     if start == "imagenet" and not (out / "checkpoint.pt").is_file():
         model.start_from(imagenet_encoder(model))
     recipe = Recipe(iterations, batch, size, first_stage, rate=rate, loss=loss, paste=paste, seed=seed)

@@ -137,6 +137,15 @@ class Frame:
         whole[top:bottom, left:right] = part
         return whole
 
+    def part_of(self, logits: Tensor) -> Tensor:
+        """Logits of a frame of the whole image, at any size, as logits of this one's window: ``size``, on the same device."""
+        (top, left, bottom, right), (height, width) = self.window, self.image_size
+        across = [(right - left) / width, 0, (left + right) / width - 1]
+        down = [0, (bottom - top) / height, (top + bottom) / height - 1]
+        places = F.affine_grid(torch.tensor([[across, down]]), [1, 1, *self.size], align_corners=False)
+        whole = logits[None, None].float().cpu()  # not every device knows how to pad with what is at the border
+        return F.grid_sample(whole, places, padding_mode="border", align_corners=False)[0, 0].to(logits.device)
+
     def at_frame_size(self, mask: np.ndarray) -> Tensor:
         """A mask of the image, at the size of the frame: 0 and 1, float32, ``size``, on the model's device."""
         top, left, bottom, right = self.window

@@ -20,6 +20,7 @@ from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .allocator import keep_memory
 from .errors import WeightsError
 
 __all__ = ["PRESETS", "InteractiveSegmenter", "ModelConfig", "load_model", "model_bytes", "pick_device", "save_model"]
@@ -47,6 +48,9 @@ class ModelConfig:
     zoom : float or None
         Once something has been found, work on a window around it that is this many times as large, so that small objects are
         seen large (Sofiiuk et al., "f-BRS", CVPR 2020). None, as in the paper: always on the whole image.
+    context : float
+        With a zoom, the share of the whole image's logits in the answer for a window, in 0-1: the window shows fine borders,
+        the whole image what is beyond them.
     mean, std : tuple of 3 floats
         Normalisation of RGB values in 0-255.
     """
@@ -58,6 +62,7 @@ class ModelConfig:
     input_size: int = 384
     click_radius: float = 3.0
     zoom: float | None = None
+    context: float = 0.5
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
 
@@ -120,6 +125,7 @@ class InteractiveSegmenter(nn.Module):
 
     def __init__(self, config: ModelConfig | str = "lite") -> None:
         super().__init__()
+        keep_memory()
         if isinstance(config, str):
             architecture, _, encoder = config.partition(":")
             if not encoder and config not in PRESETS:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .adaptation import Adaptation, OnStep, adapt, kept_clicks, named_adaptation
+from .allocator import give_back_memory
 from .clicks import Click
 from .errors import ClickError
 from .frame import Frame, window_around
@@ -199,9 +200,13 @@ class Session:
             if settings is None:
                 logits = self._logits(frame, clicks)
             else:
-                show = None if on_prediction is None else lambda early: on_prediction((frame.at_image_size(early) > 0).numpy())
+
+                def mask_of(early: Tensor) -> np.ndarray:
+                    return (frame.at_image_size(self._in_context(frame, early, clicks)) > 0).numpy()
+
+                show = None if on_prediction is None else lambda early: on_prediction(mask_of(early))
                 outcome = adapt(self.model, frame, clicks, None, settings, self._anchor, on_step=on_step, on_prediction=show)
-                logits, self.notice = outcome.logits, outcome.notice
+                logits, self.notice = self._in_context(frame, outcome.logits, clicks), outcome.notice
         except BaseException:  # out of memory, or interrupted by the user: as if the click had not been made
             self._load(self._now.weights or self._sequence)
             raise
@@ -269,6 +274,7 @@ class Session:
                     raise
                 self.notice = self.notice or outcome.notice
             self._sequence = self._weights(self._sequence)
+            give_back_memory()  # a step of all parameters takes more than clicks do
         if state.clicks:
             self.objects += 1
         self._start()
@@ -363,7 +369,16 @@ class Session:
 
     @torch.no_grad()
     def _logits(self, frame: Frame, clicks: tuple[Click, ...]) -> Tensor:
-        return self.model(frame.pixels, frame.guidance(clicks))[0, 0]
+        return self._in_context(frame, self.model(frame.pixels, frame.guidance(clicks))[0, 0], clicks)
+
+    @torch.no_grad()
+    def _in_context(self, frame: Frame, logits: Tensor, clicks: tuple[Click, ...]) -> Tensor:
+        """Logits of a window, averaged with those of the whole image, in which the network sees what is around the window."""
+        whole, share = self._require_frame(), self.model.config.context
+        if frame.window == whole.window or not share:
+            return logits
+        around = self.model(whole.pixels, whole.guidance(clicks))[0, 0]
+        return (1 - share) * logits + share * frame.part_of(around)
 
     def _require_frame(self) -> Frame:
         if self._frame is None:

@@ -222,7 +222,8 @@ def train(
     Parameters
     ----------
     model : InteractiveSegmenter
-        Trained in place, on the device it is on; mixed precision on CUDA.
+        Trained in place, on the device it is on; mixed precision on CUDA. New, or one to train further: that keeps its
+        adaptation settings and needs a new importance.
     folders : sequence of FolderDataset
         What to learn from.
     out : path
@@ -356,6 +357,7 @@ def train(
     robots.shutdown()
     result = average.module.eval()
     assert isinstance(result, InteractiveSegmenter)
+    result.importance = None  # was that of other weights, where a trained model was trained further
     scale = _calibrate(result, crops, recipe.seed)
     result.info = {
         "trained": asdict(recipe),

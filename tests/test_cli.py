@@ -103,3 +103,19 @@ def test_train_then_importance_gives_weights_that_load(folder, tmp_path):
     everything = np.concatenate([value.numpy().ravel() for value in model.importance.values()])
     assert everything.mean() == pytest.approx(1, rel=0.01)
     assert ils.Session(model, "IA").adaptation.image.steps == 2
+
+    options = ("--start", final, *options[2:])
+    more = run("train", folder, "--out", tmp_path / "more", *options)
+    assert more.exit_code == 0, more.output
+    further = ils.load_model(tmp_path / "more" / "model.safetensors", "cpu")
+    assert further.config == model.config  # not the default preset
+    assert further.adaptation == model.adaptation
+    assert further.importance is None  # it was that of other weights
+    before, after = (dict(m.network.encoder.named_parameters()) for m in (model, further))
+    assert 0 < max((after[name] - before[name]).abs().max().item() for name in before) < 1e-3
+
+
+def test_train_says_which_weights_it_cannot_start_from(folder, tmp_path):
+    result = run("train", folder, "--out", tmp_path / "run", "--start", tmp_path / "nothing.safetensors")
+    assert result.exit_code == 1
+    assert "there is no weights file" in result.output

@@ -69,6 +69,22 @@ def test_outside_the_window_is_background(tiny_model):
     assert not torch.sigmoid(logits).isnan().any()
 
 
+@pytest.mark.parametrize("window", [Window(16, 24, 48, 88), Window(0, 60, 10, 120), Window(10, 0, 80, 30)])
+def test_the_part_of_the_whole_that_is_in_the_window(tiny_model, window):
+    """By logits that say where they are: each of the part's is to be that of the place in the image that it is over."""
+
+    def slope(frame):  # 2x + 3y, in pixels of the image
+        (top, left, bottom, right), (rows, columns) = frame.window, frame.size
+        y, x = (torch.arange(n) + 0.5 for n in (rows, columns))
+        return 2 * (left + x * (right - left) / columns) + 3 * (top + y * (bottom - top) / rows)[:, None]
+
+    whole, part = Frame(IMAGE, tiny_model), Frame(IMAGE, tiny_model, window)
+    difference = (part.part_of(slope(whole)) - slope(part)).abs()
+    assert difference.shape == part.size
+    assert difference[3:-3, 3:-3].max() < 0.01
+    assert difference.max() < 5  # at the image's border there is nothing to interpolate with
+
+
 @pytest.mark.parametrize("window", [None, Window(16, 24, 48, 88)])
 def test_a_mask_goes_to_the_frame_and_back(tiny_model, window):
     frame = Frame(IMAGE, tiny_model, window)

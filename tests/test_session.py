@@ -9,6 +9,7 @@ import ilsegkit as ils
 from ilsegkit import session as session_module
 from ilsegkit.adaptation import Adaptation, Settings
 from ilsegkit.errors import ClickError, ImageError
+from ilsegkit.frame import Frame, Window
 
 IA = Settings(steps=3, rate=1e-3, lam=1.0, gamma=0.0)
 SA = Settings(steps=1, rate=1e-3, lam=0.5, gamma=0.0, keep=0.5)
@@ -259,8 +260,8 @@ def test_the_state_of_a_sequence_can_be_saved_and_gone_on_with(tiny_model):
 
 @pytest.fixture
 def zooming(tiny_model):
-    """Sees a window of 32 pixels around what it has found."""
-    tiny_model.config = replace(tiny_model.config, zoom=1.4)
+    """Sees a window of 32 pixels around what it has found, and nothing else."""
+    tiny_model.config = replace(tiny_model.config, zoom=1.4, context=0.0)
     large = np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8)
 
     def find(pixels, guidance):  # what is near a click, 6 pixels of the frame
@@ -286,6 +287,38 @@ def test_after_the_first_click_the_network_sees_a_window(zooming):
     far = zooming.click(250, 150)
     assert far[150, 250]
     assert far[80, 100]
+
+
+@pytest.mark.parametrize("mode", [Adaptation(), Adaptation(image=IA)], ids=["none", "IA"])
+def test_the_answer_for_a_window_is_averaged_with_that_for_the_whole(tiny_model, mode):
+    """By a network that says 1 of a window and -1 of the whole image, which is larger than it."""
+
+    def probability(share):
+        tiny_model.config = replace(tiny_model.config, zoom=1.4, context=share)
+        session = ils.Session(tiny_model, mode)
+        session.set_image(np.zeros((200, 300, 3), np.uint8))
+        parameter = next(session.model.parameters())
+
+        def tell(pixels, guidance):
+            is_whole = pixels.shape[-2:] == session._frame.size
+            return torch.full((1, 1, *pixels.shape[-2:]), -1.0 if is_whole else 1.0) + 0 * parameter.sum()
+
+        session.model.forward = tell
+        session.click(100, 80)
+        assert not session.mask.any()
+        window = Window(60, 80, 100, 120)
+        session._look = lambda clicks: Frame(session.image, session.model, window)
+        early = []
+        session.click(100, 80, on_prediction=early.append)
+        top, left, bottom, right = window
+        inside = session.probability[top:bottom, left:right]
+        assert not np.delete(session.probability, np.s_[top:bottom], 0).any()  # outside is background
+        assert all(np.array_equal(mask, session.mask) for mask in early)
+        np.testing.assert_allclose(session.predict()[top:bottom, left:right], inside, rtol=1e-5)
+        return inside
+
+    for share in (0.0, 0.3, 1.0):
+        np.testing.assert_allclose(probability(share), 1 / (1 + np.exp(2 * share - 1)), rtol=1e-5)
 
 
 def test_a_sequence_learns_from_the_whole_image_and_from_the_window(tiny_model, monkeypatch):

@@ -1,0 +1,63 @@
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+
+import ilsegkit as ils
+from ilsegkit.adaptation import Adaptation, Settings
+from ilsegkit.allocator import give_back_memory, keep_memory
+
+#: How many pages does the system give while a network of 512 px runs for the third time?
+PAGES = """
+import resource, torch, ilsegkit
+model = ilsegkit.load_model(device="cpu")
+image, guidance = torch.zeros(1, 3, 512, 512), torch.zeros(1, 2, 512, 512)
+with torch.no_grad():
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        model(image, guidance)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+
+
+def pages(**environment):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    return int(subprocess.check_output([sys.executable, "-c", PAGES], env={**inherited, **environment}, text=True))
+
+
+@glibc
+def test_a_pass_uses_the_memory_of_the_last_one():
+    assert pages() < 0.3 * pages(MALLOC_ARENA_TEST="8")  # glibc's default, chosen by the user, who is left alone
+
+
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_what_the_user_has_chosen_stays(name, monkeypatch):
+    monkeypatch.setenv(name, "1")
+    assert not keep_memory()
+
+
+def test_elsewhere_nothing_happens(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert not keep_memory()
+    give_back_memory()
+
+
+@glibc
+def test_finishing_gives_memory_back(tiny_model):
+    session = ils.Session(tiny_model, Adaptation(sequence=Settings(steps=1, rate=1e-3, lam=0.5, gamma=0.0)))
+    session.set_image(np.zeros((48, 64, 3), np.uint8))
+    session.click(20, 20)
+    blocks, between = [], []  # 80 megabytes, and what stays among them
+    for _ in range(20):
+        blocks.append(np.ones(2**19))
+        between.append(np.ones(2**13))
+    before = psutil.Process().memory_info().rss
+    blocks.clear()
+    session.finish()
+    assert psutil.Process().memory_info().rss < before - 60 * 2**20
+    assert between
