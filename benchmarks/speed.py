@@ -192,7 +192,8 @@ def main(
         rows.append(row | {"finish": result["finish"], "peak MiB": result["peak"]})
     frame = pd.DataFrame(rows)
     frame.insert(2, "faster", frame["s/click"].iloc[0] / frame["s/click"])
-    typer.echo(f"{size} px, {threads} threads, {device}\n\n{frame.to_markdown(index=False, floatfmt='.2f')}\n")
+    typer.echo(f"{size} px, {threads} threads, {device}, torch {torch.__version__}\n")
+    typer.echo(frame.to_markdown(index=False, floatfmt=".2f") + "\n")
     if only:
         return
 

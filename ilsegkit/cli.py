@@ -123,7 +123,7 @@ def train(
         str, typer.Option(help="lite or paper, or ARCHITECTURE:ENCODER of segmentation_models_pytorch.")
     ] = "lite",
     start: Annotated[
-        str, typer.Option(help="imagenet or random, for the encoder; or a weights file, to train that further.")
+        str, typer.Option(help="imagenet or random, for the encoder; bundled, or a weights file, to train that further.")
     ] = "imagenet",
     iterations: int = 4200,
     batch: int = 8,
@@ -145,7 +145,10 @@ def train(
     from .training import train as run
 
     torch.manual_seed(seed)
-    model = InteractiveSegmenter(preset) if start in ("imagenet", "random") else load_model(start, "cpu")
+    if start in ("imagenet", "random"):
+        model = InteractiveSegmenter(preset)
+    else:
+        model = load_model(None if start == "bundled" else start, "cpu")
     if start == "imagenet" and not (out / "checkpoint.pt").is_file():
         model.start_from(imagenet_encoder(model))
     recipe = Recipe(iterations, batch, size, first_stage, rate=rate, loss=loss, paste=paste, seed=seed)
