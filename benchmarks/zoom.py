@@ -38,7 +38,8 @@ def main(
     for enlarged in zoom or [stored.zoom or 0.0]:
         for share in context or [stored.context]:
             values = {"mode": mode, "zoom": enlarged, "context": share}
-            path = out / f"{'_'.join(map(str, values.values()))}_{count}_{skip}.json"
+            of = weights.stem if weights else "bundled"
+            path = out / f"{of}_{'_'.join(map(str, values.values()))}_{count}_{skip}.json"
             if not path.is_file():
                 model.config = replace(stored, zoom=enlarged or None, context=share)
                 row = values | measure(model, named_adaptation(mode, model.adaptation), chosen, 20)
