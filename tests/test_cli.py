@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -113,6 +114,15 @@ def test_train_then_importance_gives_weights_that_load(folder, tmp_path):
     assert further.importance is None  # it was that of other weights
     before, after = (dict(m.network.encoder.named_parameters()) for m in (model, further))
     assert 0 < max((after[name] - before[name]).abs().max().item() for name in before) < 1e-3
+
+
+def test_the_bundled_model_can_be_trained_further(folder, tmp_path):
+    options = ("--iterations", 1, "--batch", 2, "--size", 64, "--workers", 0, "--device", "cpu")
+    done = run("train", folder, "--out", tmp_path / "run", "--start", "bundled", *options)
+    assert done.exit_code == 0, done.output
+    ours, further = ils.load_model(device="cpu"), ils.load_model(tmp_path / "run" / "model.safetensors", "cpu")
+    assert (further.config, further.adaptation) == (ours.config, ours.adaptation)
+    assert torch.allclose(further.first_convolution().weight, ours.first_convolution().weight, atol=1e-3)
 
 
 def test_train_says_which_weights_it_cannot_start_from(folder, tmp_path):
