@@ -47,8 +47,8 @@ def main(
     device: str | None = None,
 ) -> None:
     torch.set_num_threads(threads)
-    # The bundled weights' recipe, but for the length; the average reaches back a tenth of it.
-    base = Recipe(iterations, batch, first_stage=0.157, paste=0.15, average=max(0.0, 1 - 10 / iterations))
+    # The bundled weights' recipe, but for length and batch; the average reaches back a tenth of the length.
+    base = Recipe(iterations, batch, 320, first_stage=0.157, paste=0.15, average=max(0.0, 1 - 10 / iterations))
     values = {
         "loss": loss,
         "paste": paste,

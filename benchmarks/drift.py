@@ -33,6 +33,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     objects = ConcatDataset([dataset(name, data, most=count) for name in SETS])
     order = np.random.default_rng(0).permutation(len(objects))[:count]
+    count = len(order)
     model, rows = ils.load_model(device="cpu"), {}
     for mode in modes:
         session = ils.Session(model, mode)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -41,13 +42,14 @@ LIGHT = {"encoder_output_stride": 16, "decoder_atrous_rates": (6, 12, 18), "deco
 
 @dataclass(frozen=True)
 class Way:
-    """IA or SA, what is changed in the session before it starts, another network, size and zoom as bundled, malloc as ours."""
+    """IA or SA, what is changed in the session before it starts, another network, and how and where it runs."""
 
     adaptation: Adaptation
     change: Callable[[ils.Session], object] | None = None
     config: ModelConfig | None = None
-    as_bundled: bool = False
+    as_bundled: bool = False  # size and zoom
     own_malloc: bool = True  # False: as glibc is set
+    on_thread: bool = False  # as the widget's worker, not in the main thread
 
 
 def channels_first(session: ils.Session) -> None:
@@ -68,7 +70,7 @@ def fused_adam(session: ils.Session) -> None:
 
 
 def nearest(session: ils.Session) -> None:
-    """Losses at stride 4: each of its logits counts for 4 x 4 pixels, instead of being interpolated to them."""
+    """Losses of the logits at stride 4: each counts for 4 x 4 pixels, instead of being interpolated to them."""
     session.model.network.segmentation_head[1] = nn.UpsamplingNearest2d(scale_factor=4)
 
 
@@ -79,8 +81,8 @@ def compiled(session: ils.Session) -> None:
 
 
 def bf16(session: ils.Session) -> None:
-    """Most of the arithmetic in 16 bits."""
-    torch.autocast(session.model.device.type, torch.bfloat16).__enter__()
+    """Most of the arithmetic in 16 bits. It is never left, so it must not keep 16 bit copies of weights that learn."""
+    torch.autocast(session.model.device.type, torch.bfloat16, cache_enabled=False).__enter__()
 
 
 def ways(model: ils.InteractiveSegmenter) -> dict[str, Way]:
@@ -102,6 +104,8 @@ def ways(model: ils.InteractiveSegmenter) -> dict[str, Way]:
         "- ResNet-18, untrained": Way(Adaptation(literal), config=DENSE),
         "default IA": Way(Adaptation(chosen.image)),
         "- but glibc's own settings": Way(Adaptation(chosen.image), own_malloc=False),
+        "- on a thread, as in the widget": Way(Adaptation(chosen.image), on_thread=True),
+        "- on a thread, glibc's own settings": Way(Adaptation(chosen.image), own_malloc=False, on_thread=True),
         "- losses at stride 4 too": Way(Adaptation(chosen.image), nearest),
         "- fused Adam too": Way(Adaptation(chosen.image), fused_adam),
         "- bf16 too": Way(Adaptation(chosen.image), bf16),
@@ -164,13 +168,19 @@ def main(
     plot: Annotated[Path | None, typer.Option(help="PNG of the time against the size and against the number of clicks")] = None,
     only: Annotated[list[str], typer.Option(help="rows of the first table; all of them if left out")] = [],  # noqa: B006
     way: Annotated[str | None, typer.Option(hidden=True)] = None,
+    on_thread: Annotated[bool, typer.Option("--on-thread", hidden=True)] = False,
     count: Annotated[int, typer.Option(help="clicks")] = 6,
     data: Annotated[Path, typer.Option(help="real images, for OpenCV and scikit-image")] = Path("../shared/data"),
     most: Annotated[int, typer.Option(help="objects of each set at most, there")] = 20,
 ) -> None:
     if way is not None:
         torch.set_num_threads(threads)
-        typer.echo(json.dumps(measure(way, size, count, device)))
+        if on_thread:
+            with ThreadPoolExecutor(1) as thread:
+                result = thread.submit(measure, way, size, count, device).result()
+        else:
+            result = measure(way, size, count, device)
+        typer.echo(json.dumps(result))
         return
 
     of = ways(ils.load_model(device="cpu"))
@@ -178,6 +188,7 @@ def main(
     def run(name: str, size: int, count: int) -> dict:
         command = [sys.executable, __file__, "--way", name]
         command += ["--size", str(size), "--threads", str(threads), "--count", str(count), "--device", str(device)]
+        command += ["--on-thread"] * of[name].on_thread
         # What a user has chosen stays; this is what glibc takes anyhow.
         environment = os.environ if of[name].own_malloc else {**os.environ, "MALLOC_ARENA_TEST": "8"}
         output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout

@@ -26,6 +26,7 @@ import typer
 
 import ilsegkit as ils
 from ilsegkit.adaptation import Adaptation, Settings, named_adaptation
+from ilsegkit.evaluation import fingerprint
 
 SETS = ("food_plates", "butterflies", "facades", "em_membranes")
 TARGET = 0.85
@@ -117,7 +118,7 @@ def main(
     steps: list[int] = [],  # noqa: B006
     lam: list[float] = [],  # noqa: B006
     gamma: list[float] = [],  # noqa: B006
-    keep: list[float] = [],  # noqa: B006
+    keep: Annotated[list[float], typer.Option(help="of SA alone")] = [],  # noqa: B006
     confident: Annotated[list[float], typer.Option(help="0 for never stopping early")] = [],  # noqa: B006
     scope: list[str] = [],  # noqa: B006
     alone: Annotated[bool, typer.Option("--alone", help="change one setting at a time")] = False,
@@ -130,13 +131,16 @@ def main(
     out: Path = Path("runs/tune"),
     threads: int = 1,
 ) -> None:
+    if keep and mode == "IA":
+        raise typer.BadParameter("IA is shown all clicks: there is no --keep")
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    about, measured_on = out / "objects.txt", f"{count} objects of each set, after the first {skip}"
-    if about.exists() and about.read_text() != measured_on:
-        raise typer.BadParameter(f"{out} is about {about.read_text()}; give another --out")
-    about.write_text(measured_on)
     model = ils.load_model(weights, "cpu")
+    measured = f"{count} objects of each set, after the first {skip}, at most {max_clicks} clicks, model {fingerprint(model)}"
+    about = out / "about.txt"
+    if about.exists() and about.read_text() != measured:
+        raise typer.BadParameter(f"{out} is about {about.read_text()}; give another --out")
+    about.write_text(measured)
     which = {"IA": "image", "SA": "sequence"}[mode]
     stored = getattr(named_adaptation(mode, model.adaptation), which)
     values = {"rate": rate, "steps": steps, "lam": lam, "gamma": gamma, "keep": keep, "scope": scope}
@@ -148,6 +152,8 @@ def main(
         try:
             path.open("x").close()  # this combination is ours
         except FileExistsError:
+            if not path.stat().st_size:
+                typer.echo(f"left to the process that has begun it; if there is none, remove {path}", err=True)
             continue
         try:
             adaptation = Adaptation() if given is None else Adaptation(**{which: given})

@@ -18,6 +18,7 @@ from tune_adaptation import SETS, measure, objects, ranked
 
 import ilsegkit as ils
 from ilsegkit.adaptation import named_adaptation
+from ilsegkit.evaluation import fingerprint
 
 
 def main(
@@ -34,11 +35,10 @@ def main(
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     model = ils.load_model(weights, "cpu")
-    stored, chosen, rows = model.config, objects(data, count, skip), []
+    stored, of, chosen, rows = model.config, fingerprint(model), objects(data, count, skip), []
     for enlarged in zoom or [stored.zoom or 0.0]:
         for share in context or [stored.context]:
             values = {"mode": mode, "zoom": enlarged, "context": share}
-            of = weights.stem if weights else "bundled"
             path = out / f"{of}_{'_'.join(map(str, values.values()))}_{count}_{skip}.json"
             if not path.is_file():
                 model.config = replace(stored, zoom=enlarged or None, context=share)

@@ -55,8 +55,8 @@ class Settings:
     lam, gamma : float
         λ and γ of Eq. 4.
     keep : float
-        Share of the clicks that the network is shown in the guidance channels; all of them are in the loss. Below 1, the
-        network cannot do well by copying the guidance (section 3.2.2).
+        In SA, the share of the clicks that the network is shown in the guidance channels; all of them are in the loss. Below
+        1, the network cannot do well by copying the guidance (section 3.2.2). IA shows all of them.
     confident : float or None
         Stop before all steps are done once every click is predicted with at least this probability. None, as in
         Algorithm 1, always does all of them.

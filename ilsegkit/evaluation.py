@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -29,7 +30,7 @@ __all__ = ["Results", "evaluate", "fingerprint", "segment_object"]
 
 
 class Results:
-    """What `evaluate` measured.
+    """What `evaluate` measured. Means over no records are NaN.
 
     Parameters
     ----------
@@ -64,11 +65,11 @@ class Results:
         target = self.target_iou if target_iou is None else target_iou
         if target > self.target_iou:
             raise DataError(f"objects were left at IoU {self.target_iou}; evaluate with target_iou={target} for clicks at that")
-        return sum(clicks_to_reach(r["iou"], target, self.max_clicks) for r in self.records) / max(len(self), 1)
+        return _mean(clicks_to_reach(r["iou"], target, self.max_clicks) for r in self.records)
 
     def iou_at(self, clicks: int) -> float:
         """IoU@k: mean IoU after so many clicks; objects that reached the target earlier keep the IoU they were left with."""
-        return sum(iou_after(r["iou"], clicks) for r in self.records) / max(len(self), 1)
+        return _mean(iou_after(r["iou"], clicks) for r in self.records)
 
     def curve(self) -> pd.Series:
         """IoU@k for k = 1 to the most clicks, indexed by k."""
@@ -140,8 +141,9 @@ def evaluate(
         The robot user, see `ilsegkit.clicks.RULES`.
     records : path, optional
         A file of JSON lines that gets each object's record as it comes. If it has some from an earlier call with the same
-        arguments, the evaluation goes on after them. What SA had learned is kept beside it in ``.state``, written every
-        minute and when the evaluation ends or is interrupted; a process that is killed loses at most the last minute.
+        arguments and a session that had learned the same, usually a new one, the evaluation goes on after them. What SA had
+        learned is kept beside it in ``.state``, written every minute and when the evaluation ends or is interrupted; a
+        process that is killed loses at most the last minute.
     progress : bool, optional
         Show a bar.
 
@@ -152,7 +154,8 @@ def evaluate(
     Raises
     ------
     DataError
-        If the file of records belongs to another evaluation, or the target is not in 0-1.
+        If the file of records belongs to another evaluation (other arguments, objects, weights, or a session that has
+        learned something since), or the target is not in 0-1.
 
     Examples
     --------
@@ -166,15 +169,12 @@ def evaluate(
     """
     if not 0 <= target_iou <= 1:
         raise DataError(f"the target IoU {target_iou:g} is not between 0 and 1; write 0.85 for 85%")
-    header = {
-        "target_iou": target_iou,
-        "max_clicks": max_clicks,
-        "rule": rule,
-        "objects": len(dataset),
-        "adaptation": asdict(session.adaptation),
-        "model": fingerprint(session.model),
-    }
-    log = _Records(Path(records), header, session) if records is not None else None
+    if session.clicks:
+        session.reset()  # an object that was not finished is not part of this
+    log = None
+    if records is not None:
+        header = {"target_iou": target_iou, "max_clicks": max_clicks, "rule": rule, **_identity(dataset, session)}
+        log = _Records(Path(records), header, session)
     done = log.done if log else []
     bar = tqdm(total=len(dataset), initial=len(done), desc=session.adapt, unit="object", disable=not progress)
     try:
@@ -223,6 +223,11 @@ def segment_object(
     return record
 
 
+def _mean(values: Iterable[float]) -> float:
+    of = list(values)
+    return sum(of) / len(of) if of else math.nan
+
+
 def fingerprint(model: torch.nn.Module) -> str:
     """A short hash of all that decides what a model answers and learns: records of different models must not be mixed.
 
@@ -240,6 +245,19 @@ def fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
+def _identity(dataset: Sequence[Sample], session: Session) -> dict[str, Any]:
+    """What decides the records beside the arguments: the objects, by the number, first and last of them, and the session."""
+    content = hashlib.sha256()
+    for index in sorted({0, len(dataset) - 1}) if len(dataset) else ():
+        sample = dataset[index]
+        content.update(repr((sample.object_id, sample.image.shape)).encode() + sample.image.tobytes() + sample.mask.tobytes())
+    identity: dict[str, Any] = {"objects": len(dataset), "data": content.hexdigest()[:12]}
+    identity |= {"adaptation": asdict(session.adaptation), "model": fingerprint(session.model)}
+    if session.adaptation.sequence is not None:
+        identity["random"] = hashlib.sha256(json.dumps(session.state_dict()["rng"]).encode()).hexdigest()[:12]
+    return identity
+
+
 class _Records:
     """Records on disk. The first line says which evaluation they belong to."""
 
@@ -254,8 +272,9 @@ class _Records:
             lines = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
             if lines and lines[0] != header:
                 different = sorted(k for k in header if lines[0].get(k) != header[k])
+                hint = " or, to go on with them, give a new session: this one has learned" if session.objects else ""
                 raise DataError(
-                    f"{str(path)!r} has the records of another evaluation ({', '.join(different)}); name a new file"
+                    f"{str(path)!r} has the records of another evaluation ({', '.join(different)}); name a new file{hint}"
                 )
             self.done = lines[1:]
         if session.adaptation.sequence is not None:
@@ -268,7 +287,7 @@ class _Records:
         if not self.done or not self.state.is_file():
             self.done = []
             return
-        state = torch.load(self.state, weights_only=True)
+        state = torch.load(self.state, map_location="cpu", weights_only=True)  # perhaps written where there was a GPU
         self.done = self.done[: state["records"]]
         session.load_state_dict(state["session"])
 

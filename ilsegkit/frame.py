@@ -149,5 +149,5 @@ class Frame:
     def at_frame_size(self, mask: np.ndarray) -> Tensor:
         """A mask of the image, at the size of the frame: 0 and 1, float32, ``size``, on the model's device."""
         top, left, bottom, right = self.window
-        part = torch.from_numpy(mask[top:bottom, left:right]).float()[None, None]
+        part = torch.from_numpy(mask[top:bottom, left:right].astype(np.float32))[None, None]
         return (F.interpolate(part, self.size, mode="area")[0, 0] > 0.5).float().to(self.pixels.device)

@@ -75,22 +75,24 @@ def estimate_importance(
         if (state["seed"], state["count"]) != (seed, count):
             raise DataError(f"{str(path)!r} was made with another seed or number of objects; name another file")
         start, total = state["next"], state["total"]
-    for position in tqdm(range(start, count), initial=start, total=count, desc="importance", unit="object"):
-        sample = dataset[int(order[position])]
-        frame = Frame(sample.image, model)
-        clicks = sample_clicks(sample.mask, np.random.default_rng([seed, position]))
+    try:
+        for position in tqdm(range(start, count), initial=start, total=count, desc="importance", unit="object"):
+            sample = dataset[int(order[position])]
+            frame = Frame(sample.image, model)
+            clicks = sample_clicks(sample.mask, np.random.default_rng([seed, position]))
+            model.zero_grad(set_to_none=True)
+            model(frame.pixels, frame.guidance(clicks)).square().mean().backward()
+            for name, value in model.named_parameters():
+                if value.grad is not None:
+                    total[name] += value.grad.abs()
+            if path is not None and (position + 1) % every == 0:
+                scratch = path.with_suffix(".part")
+                torch.save({"seed": seed, "count": count, "next": position + 1, "total": total}, scratch)
+                scratch.replace(path)
+    finally:
         model.zero_grad(set_to_none=True)
-        model(frame.pixels, frame.guidance(clicks)).square().mean().backward()
-        for name, value in model.named_parameters():
-            if value.grad is not None:
-                total[name] += value.grad.abs()
-        if path is not None and (position + 1) % every == 0:
-            scratch = path.with_suffix(".part")
-            torch.save({"seed": seed, "count": count, "next": position + 1, "total": total}, scratch)
-            scratch.replace(path)
-    model.zero_grad(set_to_none=True)
-    model.train(was_training)
-    mean = sum(float(value.double().sum()) for value in total.values()) / sum(value.numel() for value in total.values())
+        model.train(was_training)
+    mean = sum(float(value.cpu().double().sum()) for value in total.values()) / sum(value.numel() for value in total.values())
     if not (np.isfinite(mean) and mean > 0):
         raise DataError("the gradients of the output are zero or not finite; is the model trained?")
     if path is not None:

@@ -44,14 +44,14 @@ def iou(prediction: np.ndarray, target: np.ndarray, ignore: np.ndarray | None = 
 def iou_after(ious: Sequence[float], clicks: int) -> float:
     """IoU of one object after so many clicks, given its IoU after each.
 
-    An object that was left early, because it was good enough, keeps its last IoU.
+    An object that was left early, because it was good enough, keeps its last IoU. Without clicks there is no mask: 0.
 
     Examples
     --------
     >>> iou_after([0.5, 0.9], 1), iou_after([0.5, 0.9], 10)
     (0.5, 0.9)
     """
-    return ious[min(clicks, len(ious)) - 1] if ious else 0.0
+    return ious[min(clicks, len(ious)) - 1] if ious and clicks > 0 else 0.0
 
 
 def clicks_to_reach(ious: Sequence[float], target: float, most: int = 20) -> int:

@@ -7,7 +7,7 @@ channels are the same for all.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -177,6 +177,13 @@ class InteractiveSegmenter(nn.Module):
     def decode(self, features: list[Tensor], size: Sequence[int]) -> Tensor:
         """Logits, ``(batch, 1, *size)``, from `encode`'s features: the second half of `forward`."""
         return self.network.segmentation_head(self.network.decoder(features))[..., : size[0], : size[1]]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> InteractiveSegmenter:
+        """What `to`, `cuda` and `cpu` call: the importance goes along."""
+        super()._apply(fn, recurse)
+        if self.importance is not None:
+            self.importance = {name: fn(value) for name, value in self.importance.items()}
+        return self
 
     @property
     def device(self) -> torch.device:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .adaptation import Adaptation, OnStep, adapt, kept_clicks, named_adaptation
+from .adaptation import Adaptation, OnStep, Settings, adapt, kept_clicks, named_adaptation
 from .allocator import give_back_memory
 from .clicks import Click
 from .errors import ClickError
@@ -107,9 +107,13 @@ class Session:
 
     @property
     def mask(self) -> np.ndarray:
-        """The object so far, bool, (height, width); all False before the first click."""
+        """The object so far, bool, (height, width); all False before the first click.
+
+        Read-only: the next click looks where it says, and SA learns from it. Change a copy.
+        """
         if self._mask is None:
             self._mask = self.probability > 0.5
+            self._mask.flags.writeable = False
         return self._mask
 
     @property
@@ -182,7 +186,7 @@ class Session:
         Returns
         -------
         ndarray of bool, (height, width)
-            The new mask.
+            The new `mask`.
 
         Raises
         ------
@@ -250,30 +254,17 @@ class Session:
         ndarray of bool, (height, width)
             The finished mask.
         """
-        frame, mask, state = self._require_frame(), self.mask, self._now
+        mask, state = self.mask, self._now
         self.notice = None
-        self._load(self._sequence)
         settings = self.adaptation.sequence
         if settings is not None and state.logits is not None:
-            if self._optimizer is None:
-                self._optimizer = torch.optim.Adam(self.model.parameters())
-            for group in self._optimizer.param_groups:
-                group["lr"] = settings.rate
-            # With a zoom, the whole image is seen with the first click alone, and later ones with a window around the mask.
-            window = self._look(state.clicks)
-            for view in [frame] if window is frame else [frame, window]:
-                kept = kept_clicks(state.clicks, settings.keep, self._rng) if view is window else list(state.clicks[:1])
-                prediction = (state.logits > 0).float() if view is state.frame else view.at_frame_size(mask)
-                try:
-                    outcome = adapt(
-                        self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, kept, on_step
-                    )
-                except BaseException:  # as if it had not been finished; Adam begins anew with the next object
-                    self._load(state.weights or self._sequence)
-                    self._optimizer = None
-                    raise
-                self.notice = self.notice or outcome.notice
-            self._sequence = self._weights(self._sequence)
+            random = self._rng.bit_generator.state
+            try:
+                self._learn_from(mask, state, settings, on_step)
+            except BaseException:  # as if it had not been finished; Adam begins anew with the next object
+                self._load(state.weights or self._sequence)
+                self._optimizer, self._rng.bit_generator.state = None, random
+                raise
             give_back_memory()  # a step of all parameters takes more than clicks do
         if state.clicks:
             self.objects += 1
@@ -286,15 +277,19 @@ class Session:
         Parameters
         ----------
         clicks : sequence of Click, optional
-            In image pixels; the object's own if left out.
+            In image pixels, of any object: the network looks at the whole image. If left out, the object's own, with the window
+            that it looks at for them.
 
         Returns
         -------
         ndarray of float32, (height, width)
             In 0-1.
         """
-        frame = self._now.frame or self._require_frame()
-        clicks = self.clicks if clicks is None else tuple(self._checked(*click) for click in clicks)
+        frame = self._require_frame()
+        if clicks is None:
+            frame, clicks = self._now.frame or frame, self.clicks
+        else:
+            clicks = tuple(self._checked(*click) for click in clicks)
         return torch.sigmoid(frame.at_image_size(self._logits(frame, clicks))).numpy()
 
     def forget(self) -> None:
@@ -328,7 +323,7 @@ class Session:
         self._optimizer = None
         if state["optimizer"] is not None:
             self._optimizer = torch.optim.Adam(self.model.parameters())
-            self._optimizer.load_state_dict(state["optimizer"])
+            self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # Adam would go on in the caller's tensors
         self._rng.bit_generator.state = state["rng"]
         self._start()
 
@@ -366,6 +361,24 @@ class Session:
         # Enlarged no more than twice.
         window = window_around(self.mask, clicks, config.zoom, config.input_size // 2)
         return whole if window is None else Frame(self.image, self.model, window)
+
+    def _learn_from(self, mask: np.ndarray, state: _State, settings: Settings, on_step: OnStep | None) -> None:
+        """SA's step from θ_t to θ_t+1 on a finished object."""
+        self._load(self._sequence)
+        if self._optimizer is None:
+            self._optimizer = torch.optim.Adam(self.model.parameters())
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.rate
+        # With a zoom, the whole image is seen with the first click alone, and later ones with a window around the mask.
+        whole, window = self._require_frame(), self._look(state.clicks)
+        for view in [whole] if window is whole else [whole, window]:
+            kept = kept_clicks(state.clicks, settings.keep, self._rng) if view is window else list(state.clicks[:1])
+            prediction = view.at_frame_size(mask)
+            if view is state.frame and state.logits is not None:
+                prediction = (state.logits > 0).float()
+            outcome = adapt(self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, kept, on_step)
+            self.notice = self.notice or outcome.notice
+        self._sequence = self._weights(self._sequence)
 
     @torch.no_grad()
     def _logits(self, frame: Frame, clicks: tuple[Click, ...]) -> Tensor:

@@ -281,80 +281,84 @@ def train(
     # Two batches take turns: while one is trained on, the next clicks of the other are found.
     turns: list[list[_Slot | None]] = [[None] * recipe.batch, [None] * recipe.batch]
     robots: Executor = ProcessPoolExecutor(workers) if workers else ThreadPoolExecutor(1)
-    model.train()
-    began = time.monotonic() - seconds
-    bar = tqdm(range(start, recipe.iterations), initial=start, total=recipe.iterations, desc="training", unit="step")
-    for iteration in bar:
-        rng = np.random.default_rng([recipe.seed, 2, iteration])
-        stage = 1 if iteration < first_stage else 2
-        slots = turns[iteration % 2]
-        for i, slot in enumerate(slots):
-            if slot is not None and slot.coming is not None:
-                click = slot.coming.result()
-                if click is not None:
-                    slot.clicks.append(click)
-                    continue
-            slots[i] = _Slot(*next(supply))
-            drawn += 1
-        batch = [slot for slot in slots if slot is not None]
-        image = torch.stack([slot.crop.image for slot in batch]).to(device).float()
-        guidance = torch.stack(
-            [guidance_maps(slot.clicks, recipe.size, recipe.size, model.config.click_radius) for slot in batch]
-        ).to(device)
-        target = torch.from_numpy(np.stack([slot.crop.target for slot in batch])).to(device).float()
+    try:
+        model.train()
+        began = time.monotonic() - seconds
+        bar = tqdm(range(start, recipe.iterations), initial=start, total=recipe.iterations, desc="training", unit="step")
+        for iteration in bar:
+            rng = np.random.default_rng([recipe.seed, 2, iteration])
+            stage = 1 if iteration < first_stage else 2
+            slots = turns[iteration % 2]
+            for i, slot in enumerate(slots):
+                if slot is not None and slot.coming is not None:
+                    click = slot.coming.result()
+                    if click is not None:
+                        slot.clicks.append(click)
+                        continue
+                slots[i] = _Slot(*next(supply))
+                drawn += 1
+            batch = [slot for slot in slots if slot is not None]
+            image = torch.stack([slot.crop.image for slot in batch]).to(device).float()
+            guidance = torch.stack(
+                [guidance_maps(slot.clicks, recipe.size, recipe.size, model.config.click_radius) for slot in batch]
+            ).to(device)
+            target = torch.from_numpy(np.stack([slot.crop.target for slot in batch])).to(device).float()
 
-        rate = (
-            recipe.rate
-            * min(1, (iteration + 1) / 200)
-            * max(0.01, 0.5 * (1 + math.cos(math.pi * iteration / recipe.iterations)))
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = group["scale"] * rate
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logits = model(image, guidance)[:, 0].float()
-        loss = LOSSES[recipe.loss](logits, target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        if torch.isfinite(norm):
-            optimizer.step()
-            average.update_parameters(model)
-        else:
-            log.warning("iteration %d gave no finite gradient; its step is left out", iteration)
-
-        predictions = (logits.detach() > 0).cpu().numpy()
-        for i, (slot, prediction) in enumerate(zip(batch, predictions, strict=True)):
-            ignore, truth = slot.crop.target == -1, slot.crop.target == 1
-            iou = (prediction & truth).sum() / max(((prediction | truth) & ~ignore).sum(), 1)
-            key = "iou_1_click" if len(slot.clicks) == 1 else "iou_2_to_5" if len(slot.clicks) <= 5 else "iou_more"
-            running[key] = 0.98 * running.get(key, float(iou)) + 0.02 * float(iou)
-            if stage == 1 or rng.random() < recipe.reset or slot.rounds >= 10:
-                slots[i] = None
+            rate = (
+                recipe.rate
+                * min(1, (iteration + 1) / 200)
+                * max(0.01, 0.5 * (1 + math.cos(math.pi * iteration / recipe.iterations)))
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = group["scale"] * rate
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                logits = model(image, guidance)[:, 0].float()
+            loss = LOSSES[recipe.loss](logits, target)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            if torch.isfinite(norm):
+                optimizer.step()
+                average.update_parameters(model)
             else:
-                slot.rounds += 1
-                slot.coming = robots.submit(next_click, prediction, truth, ignore, tuple(slot.clicks))
-        running["loss"] = 0.98 * running.get("loss", loss.item()) + 0.02 * loss.item()
-        bar.set_postfix({key: f"{value:.3f}" for key, value in sorted(running.items())})
+                log.warning("iteration %d gave no finite gradient; its step is left out", iteration)
 
-        done = iteration + 1
-        if done % 50 == 0 or done == recipe.iterations:
-            seconds = time.monotonic() - began
-            with (out / "log.jsonl").open("a") as file:
-                file.write(json.dumps({"iteration": done, "stage": stage, "seconds": round(seconds), **running}) + "\n")
-        if done % checkpoint_every == 0 or done == recipe.iterations:
-            state = {
-                "model": model.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "recipe": asdict(recipe),
-                "iteration": done,
-                "drawn": drawn,
-                "seconds": time.monotonic() - began,
-                "running": running,
-            }
-            torch.save(state, checkpoint.with_suffix(".part"))
-            checkpoint.with_suffix(".part").replace(checkpoint)
-    robots.shutdown()
+            predictions = (logits.detach() > 0).cpu().numpy()
+            for i, (slot, prediction) in enumerate(zip(batch, predictions, strict=True)):
+                ignore, truth = slot.crop.target == -1, slot.crop.target == 1
+                iou = (prediction & truth).sum() / max(((prediction | truth) & ~ignore).sum(), 1)
+                key = "iou_1_click" if len(slot.clicks) == 1 else "iou_2_to_5" if len(slot.clicks) <= 5 else "iou_more"
+                running[key] = 0.98 * running.get(key, float(iou)) + 0.02 * float(iou)
+                if stage == 1 or rng.random() < recipe.reset or slot.rounds >= 10:
+                    slots[i] = None
+                else:
+                    slot.rounds += 1
+                    slot.coming = robots.submit(next_click, prediction, truth, ignore, tuple(slot.clicks))
+            running["loss"] = 0.98 * running.get("loss", loss.item()) + 0.02 * loss.item()
+            bar.set_postfix({key: f"{value:.3f}" for key, value in sorted(running.items())})
+
+            done = iteration + 1
+            if done % 50 == 0 or done == recipe.iterations:
+                seconds = time.monotonic() - began
+                with (out / "log.jsonl").open("a") as file:
+                    file.write(json.dumps({"iteration": done, "stage": stage, "seconds": round(seconds), **running}) + "\n")
+            if done % checkpoint_every == 0 or done == recipe.iterations:
+                state = {
+                    "model": model.state_dict(),
+                    "average": average.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "recipe": asdict(recipe),
+                    "iteration": done,
+                    "drawn": drawn,
+                    "seconds": time.monotonic() - began,
+                    "running": running,
+                }
+                torch.save(state, checkpoint.with_suffix(".part"))
+                checkpoint.with_suffix(".part").replace(checkpoint)
+    finally:  # in a notebook, the traceback of an interrupt would keep the processes
+        robots.shutdown()
+        del supply
+        model.eval()
     result = average.module.eval()
     assert isinstance(result, InteractiveSegmenter)
     result.importance = None  # was that of other weights, where a trained model was trained further

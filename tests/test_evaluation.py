@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,6 +62,47 @@ def test_records_of_another_evaluation_are_refused_and_kept(tiny_model, squares,
     with pytest.raises(DataError, match="target_iou"):
         ils.evaluate(squares(1), ils.Session(tiny_model, "none"), 0.9, 3, records=path, progress=False)
     assert path.read_bytes() == before
+
+
+def test_records_of_other_objects_are_refused(tiny_model, squares, tmp_path):
+    path, samples = tmp_path / "records.jsonl", squares(4)
+    ils.evaluate(samples[:2], ils.Session(tiny_model, "none"), 0.95, 3, records=path, progress=False)
+    for others in (samples[2:], [samples[0], samples[3]]):
+        with pytest.raises(DataError, match=r"\(data\)"):
+            ils.evaluate(others, ils.Session(tiny_model, "none"), 0.95, 3, records=path, progress=False)
+
+
+def test_records_of_other_random_choices_are_refused(tiny_model, squares, tmp_path):
+    path = tmp_path / "records.jsonl"
+    ils.evaluate(squares(1), ils.Session(tiny_model, SA), 0.95, 3, records=path, progress=False)
+    with pytest.raises(DataError, match=r"\(random\)"):
+        ils.evaluate(squares(1), ils.Session(tiny_model, SA, seed=1), 0.95, 3, records=path, progress=False)
+
+
+def test_an_interrupted_session_can_go_on_unless_it_has_learned(tiny_model, squares, tmp_path):
+    class Stopping(list):
+        def __getitem__(self, index):
+            if index == 1:
+                raise KeyboardInterrupt
+            return super().__getitem__(index)
+
+    ia = Adaptation(Settings(2, 1e-3, 0.5, 0.0))
+    for adaptation in (ia, SA):
+        session, path = ils.Session(tiny_model, adaptation), tmp_path / f"{adaptation.name}.jsonl"
+        with pytest.raises(KeyboardInterrupt):
+            ils.evaluate(Stopping(squares(3)), session, 0.95, 3, records=path, progress=False)
+        session.set_image(squares(1)[0].image)
+        session.click(20, 20)
+        if adaptation is ia:
+            assert len(ils.evaluate(squares(3), session, 0.95, 3, records=path, progress=False)) == 3
+        else:
+            with pytest.raises(DataError, match="give a new session"):
+                ils.evaluate(squares(3), session, 0.95, 3, records=path, progress=False)
+
+
+def test_no_records_have_no_mean():
+    results = ils.Results([], 0.85, 20)
+    assert np.isnan([results.clicks_at(), results.iou_at(1)]).all()
 
 
 def test_a_model_that_works_at_another_size_is_another_model(tiny_model):

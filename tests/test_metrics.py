@@ -25,6 +25,7 @@ def test_iou_refuses_other_shapes():
 def test_iou_after_keeps_the_last_value_of_an_object_left_early():
     assert [iou_after([0.2, 0.6, 0.9], k) for k in (1, 2, 3, 20)] == [0.2, 0.6, 0.9, 0.9]
     assert iou_after([], 3) == 0.0
+    assert iou_after([0.2, 0.6], 0) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -277,3 +277,9 @@ def test_a_device_that_is_not_there_is_told():
 def test_device_is_taken_as_told():
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device() in (torch.device("cpu"), torch.device("cuda"), torch.device("mps"))
+
+
+def test_the_importance_goes_where_the_model_goes(tiny_model):
+    tiny_model.importance = {name: torch.ones_like(value) for name, value in tiny_model.named_parameters()}
+    moved = tiny_model.to("meta")
+    assert {value.device.type for value in moved.importance.values()} == {"meta"}

@@ -203,18 +203,34 @@ def test_a_failure_in_the_network_leaves_the_object_as_it_was(session, monkeypat
     assert np.array_equal(session.mask, mask)
 
 
-def test_a_failure_while_finishing_leaves_the_object_as_it_was(session, monkeypatch):
+@pytest.mark.parametrize("where", ["_look", "adapt", "_weights"])
+def test_a_failure_while_finishing_leaves_the_object_as_it_was(session, monkeypatch, where):
     session.click(20, 20)
-    before, mask = weights(session), session.mask.copy()
+    session.click(30, 30)
+    before, mask, sequence, state = weights(session), session.mask.copy(), session._sequence, session.state_dict()
+
+    def stop(*args):
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(session_module, "adapt", fail)
+        if where == "adapt":
+            patch.setattr(session_module, "adapt", fail)
+        else:
+            patch.setattr(session, where, stop)
         with pytest.raises(KeyboardInterrupt):
             session.finish()
     assert same(weights(session), before)
-    assert (len(session.clicks), session.objects) == (1, 0)
+    assert session._sequence is sequence
+    assert session.state_dict()["rng"] == state["rng"]
+    assert (len(session.clicks), session.objects) == (2, 0)
     assert np.array_equal(session.finish(), mask)
     assert session.objects == 1
+
+
+def test_a_mask_can_only_be_read_as_the_session_goes_on_with_it(session):
+    mask = session.click(20, 20)
+    with pytest.raises(ValueError, match="read-only"):
+        mask[:] = True
 
 
 def test_steps_that_are_not_finite_are_told_and_the_session_goes_on(tiny_model):
@@ -258,6 +274,20 @@ def test_the_state_of_a_sequence_can_be_saved_and_gone_on_with(tiny_model):
     assert same(weights(one), dict(tiny_model.named_parameters()))
 
 
+def test_a_state_can_be_gone_on_with_more_than_once(tiny_model):
+    session = ils.Session(tiny_model, Adaptation(sequence=SA))
+    session.set_image(IMAGE)
+    session.click(10, 20)
+    session.finish()
+    state, ends = session.state_dict(), []
+    for _ in range(2):
+        session.load_state_dict(state)
+        session.click(30, 20)
+        session.finish()
+        ends.append(weights(session))
+    assert same(*ends)
+
+
 @pytest.fixture
 def zooming(tiny_model):
     """Sees a window of 32 pixels around what it has found, and nothing else."""
@@ -287,6 +317,14 @@ def test_after_the_first_click_the_network_sees_a_window(zooming):
     far = zooming.click(250, 150)
     assert far[150, 250]
     assert far[80, 100]
+
+
+def test_predict_finds_any_object_of_the_image(zooming):
+    zooming.click(100, 80)
+    zooming.click(108, 80)
+    assert not zooming.mask[180, 20]
+    assert zooming.predict([ils.Click(20, 180)])[180, 20] > 0.5  # outside the window of the object at hand
+    np.testing.assert_array_equal(zooming.predict() > 0.5, zooming.mask)
 
 
 @pytest.mark.parametrize("mode", [Adaptation(), Adaptation(image=IA)], ids=["none", "IA"])

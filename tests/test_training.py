@@ -139,6 +139,7 @@ def test_a_stopped_training_goes_on(tiny_model, folders, tmp_path, watched):
         train(tiny_model, folders, tmp_path / "run", recipe, checkpoint_every=4, workers=0)
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     assert state["iteration"] == 8
+    assert not tiny_model.training
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
     watched.stop_after, before = None, len(watched)
