@@ -57,4 +57,4 @@ $(VENV)/dev.done: pyproject.toml
 	touch $@ $(VENV)/lab.done
 
 clean:
-	rm -rf $(VENV) build dist runs notebooks/runs test-artefacts *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build dist test-artefacts *.egg-info .pytest_cache .ruff_cache .mypy_cache

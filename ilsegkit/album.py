@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from .data.base import IMAGE_SUFFIXES
+from .data.base import IMAGE_SUFFIXES, images_in
 from .data.sample import Sample
 from .errors import ImageError
 from .images import fitting_mask, read_image
@@ -152,10 +153,14 @@ def _named(images: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
     if isinstance(images, str | PathLike) and not Path(images).exists():
         raise ImageError(f"there is no image file or folder {str(images)!r}; check the path")
     if isinstance(images, str | PathLike) and Path(images).is_dir():
-        images = sorted(path for path in Path(images).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        images = images_in(Path(images))
     several = isinstance(images, Sequence) and not isinstance(images, str)
     entries = getattr(images, "entries", None)  # a data set of ours knows the names of its objects without reading them
     taken = set()
+    paths = [Path(image) for image in images if isinstance(image, str | PathLike)] if isinstance(images, list | tuple) else []
+    folders: dict[str, set[Path]] = defaultdict(set)
+    for path in paths:
+        folders[path.name].add(path.resolve().parent)
     for index in range(len(images) if several else 1):
         if entries is not None:
             name = entries[index].object_id
@@ -166,6 +171,8 @@ def _named(images: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
             name = f"image {index + 1}"
             if isinstance(image, str | PathLike):
                 name = Path(image).name
+                if len(folders[name]) > 1:  # not by its place in the list, which may be another tomorrow
+                    name = f"{Path(image).resolve().parent.name}/{name}"
             elif isinstance(image, Sample):
                 name = image.object_id
         unique = name if name not in taken else f"{name} ({index + 1})"

@@ -176,6 +176,10 @@ class Annotator:
 
     # --- what the user does -----------------------------------------------------------------------------------------
 
+    def begin_with(self, name: str, said: str = "") -> None:
+        """Choose the image that is to be opened first, and what is said then."""
+        self.name, self._notice = name, " ".join(part for part in (self._notice, said) if part)
+
     def open(self, name: str) -> str:
         """Go to an image; an object at hand is finished first. What was left open in a project is taken up again.
 
@@ -194,7 +198,8 @@ class Annotator:
         self._start()
         left = self.project.left_open(name) if self.project is not None else None
         if left is not None:
-            self._restore(left)
+            with self._or_back_to(left):
+                self._restore(left)
             said += [f"Taken up where you stopped: {self.summary()}"]
         elif photo.start is not None and photo.start.any() and not self.finished[name]:
             said += [self.start_from(photo.start)]
@@ -223,7 +228,8 @@ class Annotator:
     def undo(self) -> str:
         """Take back the last click, deletion, reset or removal."""
         if self._edited:
-            said = self._edits[-1][1]()
+            with self._or_back_to(self.record()):
+                said = self._edits[-1][1]()
             self._edits.pop()
             self._save()
             return said
@@ -273,9 +279,11 @@ class Annotator:
     def _keep(self, on_step: OnStep | None = None) -> str:
         """The object at hand is finished; there is none any more."""
         record, mask = self.record(), self.mask
-        self.session.finish(on_step=on_step)
+        self.session.finish(on_step=on_step, mask=mask)
         notice = f" {self.session.notice}" if self.session.notice else ""
-        record = replace(record, number=1 + max((r.number for _, r in self.order), default=0))
+        # Of all images of the folder, also those that are not in the album today.
+        before = self.order if self.project is None else self.project.order()
+        record = replace(record, number=1 + max((r.number for _, r in before), default=0))
         self.finished[self.name].append(record)
         self.order.append((self.name, record))
         self._decoded.append((record, mask))
@@ -452,7 +460,7 @@ class Annotator:
 
     @contextmanager
     def _or_back_to(self, record: ObjectRecord | None) -> Iterator[None]:
-        """If what is done inside fails, the object is what it was: this one, or none."""
+        """If what is done inside fails, the object is what it was: this one, or none. `undo` tries again if that fails, too."""
         edits = self._edits
         try:
             yield
@@ -462,7 +470,12 @@ class Annotator:
                 self._start()
                 self._edits = edits
             else:
-                self._restore(record)
+                try:
+                    self._restore(record)
+                except Exception:  # memory is still short, say
+                    self.session.reset()
+                    self._start()
+                    self._edits = [*edits, ((), lambda: self._bring_back(record))]
             raise
 
     def _finished_object(self, index: int) -> ObjectRecord:

@@ -37,7 +37,9 @@ def _told(command):
     def wrapper(*args, **kwargs):
         try:
             return command(*args, **kwargs)
-        except IlsegkitError as error:
+        except (IlsegkitError, OSError) as error:
+            if isinstance(error, OSError) and error.filename is None:  # no file of the user
+                raise
             typer.echo(f"ilsegkit: {error}", err=True)
             raise typer.Exit(1) from None
 

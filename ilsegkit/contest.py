@@ -45,12 +45,13 @@ def person_results(objects: Iterable[tuple[str, ObjectRecord]], target_iou: floa
         if name in records or not any(stage is not None and stage.iou is not None for stage in record.stages):
             continue
         stages = [stage for stage in record.stages if stage is not None]
+        # Seeds are the robot's clicks, for a mask to start from.
         records[name] = {
             "object_id": name,
             "class_name": record.class_name,
             "image_id": name,
-            "clicks": [[c.x, c.y, int(c.positive)] for c in record.clicks],
-            "iou": record.ious,
+            "clicks": [[c.x, c.y, int(c.positive)] for c in record.clicks[record.seeds :]],
+            "iou": record.ious[record.seeds :],
             "respected": [],
             "seconds": [stage.seconds for stage in stages],
         }

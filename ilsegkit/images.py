@@ -13,6 +13,8 @@ from .errors import ImageError
 
 __all__ = ["fitting_mask", "image_size", "read_image", "read_mask", "resize_mask", "write_mask"]
 
+BITS_PER_SAMPLE = 258  # TIFF's tag
+
 
 def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> np.ndarray:
     """Read an image from a path, a PIL image or an array and give 8-bit RGB.
@@ -33,7 +35,8 @@ def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> 
     Raises
     ------
     ImageError
-        If the file is missing or damaged, the array has another shape, is empty, or holds NaN or infinity.
+        If the file is missing or damaged, the array has another shape, is empty, or holds NaN or infinity. Colours of 16 bits
+        are read from arrays, and from TIFF files if the package tifffile is there; as PNG they are refused.
 
     Examples
     --------
@@ -69,10 +72,30 @@ def _reading(path: str | PathLike[str], kind: str) -> Iterator[Image.Image]:
         ) from error
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path) -> Image.Image | np.ndarray:
     with _reading(path, "image") as file:
+        # Of colours of 16 bits, Pillow would keep the high byte alone: a scan of 12 bits would be nearly black.
+        if file.mode in ("RGB", "RGBA"):
+            if max(getattr(file, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8:
+                return _colour_tiff(path)
+            if any(";16" in str(tile[3]) for tile in getattr(file, "tile", ())):
+                raise ImageError(
+                    f"{fspath(path)!r} has colours of 16 bits, which cannot be read from such a file; give an array"
+                )
         file.load()
         return file
+
+
+def _colour_tiff(path: Path) -> np.ndarray:
+    """The first page of a TIFF in colour of more than 8 bits."""
+    try:
+        from tifffile import imread
+    except ImportError:
+        raise ImageError(
+            f"{fspath(path)!r} has colours of 16 bits, for which tifffile is needed: pip install tifffile, or give an array"
+        ) from None
+    pixels = np.asarray(imread(path, key=0))
+    return pixels if pixels.shape[-1] in (3, 4) else np.moveaxis(pixels, 0, -1)  # one plane after the other
 
 
 def _to_rgb8(array: np.ndarray) -> np.ndarray:
@@ -118,26 +141,38 @@ def image_size(path: Path) -> tuple[int, int]:
         If the file is missing or damaged.
     """
     with _reading(path, "image") as file:
+        if file.format != "JPEG":
+            file.load()
+            width, height = ImageOps.exif_transpose(file).size
+            return height, width
         width, height = file.size
         if file.getexif().get(0x0112, 1) >= 5:  # the camera lay on its side
             width, height = height, width
-        if file.format == "JPEG":
-            file.draft("L", (max(width // 8, 1), max(height // 8, 1)))  # an eighth of the size, but every byte is read
+        file.draft("L", (max(width // 8, 1), max(height // 8, 1)))  # an eighth of the size, but every byte is read
         file.load()
     return height, width
 
 
 def read_mask(path: str | PathLike[str]) -> np.ndarray:
-    """Read an image of labels: ``(height, width)`` integers, as they stand in the file; of several channels the first.
+    """Read an image of labels: ``(height, width)`` integers, as they stand in the file; of channels that are alike the first.
 
     Raises
     ------
     ImageError
-        If the file is missing or damaged.
+        If the file is missing or damaged, or in colour.
     """
+    channels = _mask_channels(path)
+    if (channels != channels[..., :1]).any():
+        raise ImageError(f"{fspath(path)!r} is a colour picture; save labels in shades of grey, or with a palette")
+    return channels[..., 0]
+
+
+def _mask_channels(path: str | PathLike[str]) -> np.ndarray:
+    """A file of a mask, ``(height, width, channels)``, without alpha."""
     with _reading(path, "mask") as file:
-        labels = np.asarray(file)
-    return labels if labels.ndim == 2 else labels[..., 0]
+        pixels = np.asarray(file)
+        alpha = file.mode in ("LA", "PA", "La", "RGBA", "RGBa")
+    return pixels[..., None] if pixels.ndim == 2 else pixels[..., : pixels.shape[2] - alpha]
 
 
 def fitting_mask(source: Any, size: tuple[int, int], name: str, kind: str) -> np.ndarray:
@@ -164,7 +199,7 @@ def fitting_mask(source: Any, size: tuple[int, int], name: str, kind: str) -> np
     >>> fitting_mask([[0, 255]], (1, 2), "a.png", "true mask").tolist()
     [[False, True]]
     """
-    mask = read_mask(source) if isinstance(source, str | PathLike) else np.asarray(source)
+    mask = _mask_channels(source).any(-1) if isinstance(source, str | PathLike) else np.asarray(source)
     if mask.ndim != 2 or mask.dtype.kind not in "buif":
         raise ImageError(
             f"a {kind} of shape {mask.shape} and type {mask.dtype} cannot be used; give a path, or an array of height x width"

@@ -39,6 +39,8 @@ from .records import ObjectRecord, check_size, decode_mask
 __all__ = ["Project"]
 
 VERSION = 1
+LONGEST_STEM = 100  # bytes
+WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 
 
 class Project:
@@ -76,10 +78,10 @@ class Project:
     ['clicks', 'project.json']
     """
 
-    def __init__(self, folder: str | PathLike[str], album: Album | None = None, classes: Sequence[str] = ("object",)) -> None:
+    def __init__(self, folder: str | PathLike[str], album: Album | None = None, classes: Sequence[str] = ()) -> None:
         self.folder, self.classes = Path(folder), list(classes)
         self._album = album
-        self._stems: dict[str, str] = {}
+        self._stems: dict[str, str] = {}  # of the files for each image
         self._sizes: dict[str, tuple[int, int]] = {}
         self._paths: dict[str, Path | None] = {}
         self._open: dict[str, ObjectRecord] = {}
@@ -95,11 +97,13 @@ class Project:
         if content is not None:
             try:
                 self.current, self._stems = content["current"], dict(content["images"])
-                self.classes = list(dict.fromkeys([*self.classes, *content["classes"]]))
+                self.classes = list(dict.fromkeys([*content["classes"], *self.classes]))  # so their numbers stay
             except (KeyError, TypeError, ValueError) as error:
                 raise self._damaged("project.json", error) from error
-            for name in self._stems:
-                self._read_clicks(name)
+        self.classes = self.classes or ["object"]
+        self._adopt()
+        for name in list(self._stems):
+            self._read_clicks(name)
         for name in album or ():
             self._stem(name)
 
@@ -115,6 +119,14 @@ class Project:
     def _damaged(self, name: str, error: Exception) -> DataError:
         path = str(self.folder / name)
         return DataError(f"{path!r} cannot be read as annotations ({error!r:.120}); move it away, or choose another folder")
+
+    def _adopt(self) -> None:
+        """Files of clicks that the list of images lacks, as another program has written it since, are found by themselves."""
+        for path in sorted((self.folder / "clicks").glob("*.json")):
+            if path.stem not in self._stems.values() and not path.name.startswith("."):
+                content = self._read(f"clicks/{path.name}")
+                if isinstance(content, dict) and isinstance(content.get("image"), str):
+                    self._stems.setdefault(content["image"], path.stem)
 
     def _read_clicks(self, name: str) -> None:
         file = f"clicks/{self._stems[name]}.json"
@@ -138,6 +150,10 @@ class Project:
         """A file name without its ending that every system allows, for the name of an image."""
         if name not in self._stems:
             stem = re.sub(r"[^\w.-]+", "_", Path(name).stem if Path(name).suffix else name).strip("._") or "image"
+            # Names have at most 255 bytes, of which numbers and endings take some; and to Windows, some are no files.
+            stem = stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+            if stem.split(".")[0].upper() in WINDOWS_DEVICES:
+                stem = f"image_{stem}"
             taken = {other.lower() for other in self._stems.values()}  # some systems do not tell A from a
             count, unique = 1, stem
             while unique.lower() in taken:
@@ -255,12 +271,15 @@ class Project:
         self._waiting |= new
 
     def _write_waiting(self) -> None:
-        try:
-            for name in list(self._waiting):
+        problem: OSError | None = None
+        for name in list(self._waiting):
+            try:
                 self._write(name, self._waiting[name])
                 del self._waiting[name]
-        except OSError as error:
-            raise self._not_saved(error) from error
+            except OSError as error:  # the others may do
+                problem = problem or error
+        if problem is not None:
+            raise self._not_saved(problem) from problem
 
     def _write(self, name: str, content: bytes | None) -> None:
         path = self.folder / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -80,6 +81,9 @@ def replay(
     paths = {name: done.image_path(name) for name, _ in order}
     if images is not None:
         paths = {name: Path(images) / (path.name if path is not None else name) for name, path in paths.items()}
+        twice = [str(path) for path, count in Counter(paths.values()).items() if count > 1]
+        if twice:
+            raise DataError(f"several images were called {Path(twice[0]).name!r}, in different folders; leave out --images")
     for name, path in paths.items():
         if path is None or not path.is_file():
             where = "was not a file when it was annotated" if path is None else f"is not at {str(path)!r}"

@@ -17,7 +17,7 @@ from .allocator import give_back_memory
 from .clicks import Click
 from .errors import ClickError
 from .frame import Frame, window_around
-from .images import read_image
+from .images import fitting_mask, read_image
 from .model import InteractiveSegmenter, load_model
 
 __all__ = ["Session"]
@@ -244,23 +244,36 @@ class Session:
         self._start()
         return self.mask
 
-    def finish(self, on_step: OnStep | None = None) -> np.ndarray:
+    def finish(self, on_step: OnStep | None = None, mask: np.ndarray | None = None) -> np.ndarray:
         """Keep the mask; with SA, learn from the object for those to come; then be ready for another object or image.
 
         What single-image adaptation learned is dropped (section 3.2.3): the step starts from θ_t.
+
+        Parameters
+        ----------
+        on_step : callable, optional
+            As in `click`.
+        mask : array_like of bool, (height, width), optional
+            What has been accepted and is to be learned from, if that is not `mask`: another threshold, or changed by hand.
 
         Returns
         -------
         ndarray of bool, (height, width)
             The finished mask.
+
+        Raises
+        ------
+        ImageError
+            If the mask has another size than the image; the session stays as it was.
         """
-        mask, state = self.mask, self._now
+        accepted = None if mask is None else fitting_mask(mask, self._require_frame().image_size, "the image", "finished mask")
+        mask, state = self.mask if accepted is None else accepted, self._now
         self.notice = None
         settings = self.adaptation.sequence
         if settings is not None and state.logits is not None:
             random = self._rng.bit_generator.state
             try:
-                self._learn_from(mask, state, settings, on_step)
+                self._learn_from(accepted, state, settings, on_step)
             except BaseException:  # as if it had not been finished; Adam begins anew with the next object
                 self._load(state.weights or self._sequence)
                 self._optimizer, self._rng.bit_generator.state = None, random
@@ -353,28 +366,29 @@ class Session:
         if load:
             self._load(state.weights or self._sequence)
 
-    def _look(self, clicks: tuple[Click, ...]) -> Frame:
-        """What the network is shown for the next click: the whole image, or a window around what has been found."""
+    def _look(self, clicks: tuple[Click, ...], mask: np.ndarray | None = None) -> Frame:
+        """What the network is shown for the next click: the whole image, or a window around what has been found, or a mask."""
         whole, config = self._require_frame(), self.model.config
         if config.zoom is None or self.image is None:
             return whole
         # Enlarged no more than twice.
-        window = window_around(self.mask, clicks, config.zoom, config.input_size // 2)
+        window = window_around(self.mask if mask is None else mask, clicks, config.zoom, config.input_size // 2)
         return whole if window is None else Frame(self.image, self.model, window)
 
-    def _learn_from(self, mask: np.ndarray, state: _State, settings: Settings, on_step: OnStep | None) -> None:
-        """SA's step from θ_t to θ_t+1 on a finished object."""
+    def _learn_from(self, accepted: np.ndarray | None, state: _State, settings: Settings, on_step: OnStep | None) -> None:
+        """SA's step from θ_t to θ_t+1 on a finished object: on the mask that was accepted, None for the model's own."""
+        mask = self.mask if accepted is None else accepted
         self._load(self._sequence)
         if self._optimizer is None:
             self._optimizer = torch.optim.Adam(self.model.parameters())
         for group in self._optimizer.param_groups:
             group["lr"] = settings.rate
         # With a zoom, the whole image is seen with the first click alone, and later ones with a window around the mask.
-        whole, window = self._require_frame(), self._look(state.clicks)
+        whole, window = self._require_frame(), self._look(state.clicks, mask)
         for view in [whole] if window is whole else [whole, window]:
             kept = kept_clicks(state.clicks, settings.keep, self._rng) if view is window else list(state.clicks[:1])
             prediction = view.at_frame_size(mask)
-            if view is state.frame and state.logits is not None:
+            if accepted is None and view is state.frame and state.logits is not None:
                 prediction = (state.logits > 0).float()
             outcome = adapt(self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, kept, on_step)
             self.notice = self.notice or outcome.notice

@@ -24,7 +24,7 @@ from .clicks import Click
 from .contest import Contest, hold_contest, person_results
 from .data.sample import Sample
 from .drawing import draw, save_story
-from .errors import DataError
+from .errors import DataError, ImageError
 from .evaluation import Results
 from .hosts import bundle_with_picture, enable_colab, shows_outputs_apart
 from .live import STILL_SIDE, LiveAnnotator
@@ -52,7 +52,7 @@ class ClickSegmenter(LiveAnnotator):
     truth : mapping of str to mask, optional
         True masks of images by name, arrays or paths: then the IoU is shown after every click.
     classes : sequence of str, optional
-        What an object can be.
+        What an object can be, in addition to those of the folder; if there are none, ``"object"``.
     target_iou : float, optional
         At which an object with a known true mask is good enough.
     start : mapping of str to mask, optional
@@ -81,23 +81,35 @@ class ClickSegmenter(LiveAnnotator):
         images: Any,
         folder: str | PathLike[str] | None = None,
         truth: Mapping[str, Any] | None = None,
-        classes: Sequence[str] = ("object",),
+        classes: Sequence[str] | None = None,
         target_iou: float | None = None,
         start: Mapping[str, Any] | None = None,
     ) -> None:
         enable_colab()
         self.album = Album(images, truth, start)
         self._folder = None if folder is None else Path(folder).resolve()
-        project = Project(folder, self.album, classes) if folder is not None else None
-        current = None if project is None else project.current
-        first = next(iter(self.album)) if current is None or current not in self.album else current
-        _ = self.album[first]  # what is wrong with it is better said now than in the background
+        project = Project(folder, self.album, classes or ()) if folder is not None else None
+        first, damaged = self._first(None if project is None else project.current)
         if self._take_over(session) and folder is not None:
-            project = Project(folder, self.album, classes)  # the other may have saved in the meantime
-        annotator = Annotator(session, self.album, project, classes if project is None else project.classes)
+            project = Project(folder, self.album, classes or ())  # the other may have saved in the meantime
+        names = project.classes if project is not None else ("object",) if classes is None else classes
+        annotator = Annotator(session, self.album, project, names)
+        annotator.begin_with(first, damaged)
         super().__init__(annotator, target_iou)
         _IN_USE.add(self)
         self._ask("open", annotator.name)
+
+    def _first(self, current: str | None) -> tuple[str, str]:
+        """The image to begin with, and what is wrong with those before it; if none can be read, the error of the first."""
+        problems = []
+        for name in dict.fromkeys([*([current] if current in self.album else []), *self.album]):
+            try:
+                _ = self.album[name]  # better now than in the background
+            except ImageError as error:
+                problems.append(error)
+            else:
+                return str(name), " ".join(f"{error}." for error in problems)
+        raise problems[0]
 
     def _take_over(self, session: Any) -> bool:
         """Become the only user of the session and the folder; give whether there was another."""
@@ -259,11 +271,15 @@ class ClickSegmenter(LiveAnnotator):
         if self.session is None:
             raise DataError("another ClickSegmenter has taken over, and its robot is to be asked; use that one")
         person = self.results(max_clicks=max_clicks)
-        samples = []
+        samples, done = [], []
         for record in person.records:
             photo = self.album[record["object_id"]]
-            assert photo.truth is not None
-            samples.append(Sample(photo.pixels, photo.truth, record["object_id"], photo.ignore, photo.class_name))
+            if photo.truth is not None:
+                samples.append(Sample(photo.pixels, photo.truth, record["object_id"], photo.ignore, photo.class_name))
+                done.append(record)
+        if not samples:
+            raise DataError("the robot needs the true masks, too; give the widget truth=... again")
+        person = Results(done, person.target_iou, person.max_clicks)
         robot = Session(self.session.initial_model(), adapt or self.session.adaptation)
         return hold_contest(person, samples, robot, rule)
 

@@ -125,9 +125,10 @@ class FakeSession:
         self._past, self._future, self.clicks = [], [], ()
         return self.mask
 
-    def finish(self, on_step=None):
+    def finish(self, on_step=None, mask=None):
         self._note()
-        mask = self.mask
+        mask = self.mask if mask is None else mask
+        self.learned_from = mask
         self.finished.append(self.clicks)
         self.objects += 1
         self.reset()

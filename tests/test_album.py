@@ -17,6 +17,11 @@ def test_whatever_is_given_gets_names(tmp_path):
     assert list(Album(PHOTO)) == ["image 1"]
     assert list(Album([PHOTO, tmp_path / "a.jpg", PHOTO])) == ["image 1", "a.jpg", "image 3"]
     assert list(Album([tmp_path / "a.jpg", str(tmp_path / "a.jpg")])) == ["a.jpg", "a.jpg (2)"]
+    (tmp_path / "._b.png").write_bytes(b"as macOS leaves it")
+    assert list(Album(tmp_path)) == ["a.jpg", "b.png"]
+    # Those of one name in several folders are the same tomorrow, wherever they are in the list.
+    assert list(Album(["p/0.png", "q/0.png", "1.png"])) == ["p/0.png", "q/0.png", "1.png"]
+    assert list(Album(["o/0.png", "q/0.png"])) == ["o/0.png", "q/0.png"]
     assert list(Album({1: PHOTO})) == ["1"]
     assert list(Album(tmp_path)) == ["a.jpg", "b.png"]  # a folder: its images, by name
     mask = np.ones((40, 60), bool)

@@ -381,3 +381,41 @@ def test_clicks_needed_counts_what_a_person_did():
 def test_at_least_one_class(session):
     with pytest.raises(DataError, match="classes is empty"):
         Annotator(session, Album({"a": np.zeros((4, 4, 3), np.uint8)}), classes=[])
+
+
+def test_a_sequence_learns_from_what_is_shown(annotator, session):
+    annotator.click([A])
+    annotator.set_threshold(0.8)
+    shown = annotator.mask
+    annotator.finish()
+    np.testing.assert_array_equal(session.learned_from, shown)
+    given = square(B, reach=25)
+    annotator.start_from(given)
+    annotator.finish()
+    np.testing.assert_array_equal(session.learned_from, given)
+
+
+def test_undo_that_fails_loses_nothing_and_can_be_tried_again(annotator, session):
+    annotator.click([A])
+    annotator.click([B])
+    annotator.delete(0)
+    session.fails_beyond = 50  # as if memory were short
+    with pytest.raises(RuntimeError):
+        annotator.undo()
+    session.fails_beyond = None
+    assert annotator.can_undo
+    annotator.undo()  # what was there before, B alone
+    assert annotator.clicks == (B,)
+    np.testing.assert_array_equal(annotator.mask, square(B))
+
+
+def test_undo_of_a_reset_that_fails_can_be_tried_again(annotator, session):
+    annotator.click([A, B])
+    annotator.reset()
+    session.fails_beyond = 50
+    with pytest.raises(RuntimeError):
+        annotator.undo()
+    session.fails_beyond = None
+    assert annotator.can_undo
+    annotator.undo()
+    assert annotator.clicks == (A, B)

@@ -76,6 +76,15 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_computed(weights,
     assert "there is no folder" in run("evaluate", tmp_path / "nothing", "--weights", weights).output
 
 
+def test_what_the_disk_refuses_is_told_in_one_line(weights, folder, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    result = run("evaluate", folder, "--weights", weights, "--records", tmp_path / "file" / "records.jsonl")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "ilsegkit: " in result.output
+    assert str(tmp_path / "file") in result.output
+
+
 def test_evaluate_prints_the_numbers_and_goes_on(weights, folder, tmp_path):
     records = tmp_path / "records.jsonl"
     arguments = ("evaluate", folder, "--weights", weights, "--target", 0.95, "--max-clicks", 2, "--records", records)

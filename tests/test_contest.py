@@ -40,3 +40,11 @@ def test_the_robot_does_the_same_objects(squares, tiny_model):
     heights = [patch.get_height() for patch in left.patches]
     np.testing.assert_allclose(heights, [*table["you"], *table["robot"]])
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["you", "robot"]
+
+
+def test_the_robots_seeds_are_not_a_persons_clicks():
+    clicks = tuple(Click(i, i) for i in range(4))
+    stages = (None, None, None, Stage({}, 0.5, 0.1, 0.9))
+    results = person_results([("a", ObjectRecord(clicks, stages, seeds=3))], 0.85)
+    assert (results.clicks_at(), results.iou_at(1)) == (1.0, 0.9)
+    assert results.records[0]["clicks"] == [[3, 3, 1]]

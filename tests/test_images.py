@@ -1,11 +1,13 @@
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ilsegkit.errors import ImageError
-from ilsegkit.images import read_image, read_mask, write_mask
+from ilsegkit.images import fitting_mask, image_size, read_image, read_mask, write_mask
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 
@@ -98,6 +100,32 @@ class TestReadImage:
         Image.fromarray(PHOTO).save(tmp_path / "phone.png", exif=exif)
         np.testing.assert_array_equal(read_image(tmp_path / "phone.png"), np.rot90(PHOTO, turned))
 
+    @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+    def test_the_size_is_that_of_the_upright_image(self, tmp_path, suffix):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        path = tmp_path / f"phone.{suffix}"
+        Image.fromarray(PHOTO).save(path, exif=exif)
+        assert image_size(path) == read_image(path).shape[:2] == PHOTO.shape[1::-1]
+
+    @pytest.mark.parametrize("kind", ["png", "tif", "planes.tif"])
+    def test_colours_of_16_bits_are_stretched_or_refused(self, tmp_path, kind):
+        values = np.arange(4 * 5 * 3, dtype=np.uint16).reshape(4, 5, 3) * 69  # 12 bits
+        path = tmp_path / f"scan.{kind}"
+        if kind == "png":
+            rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+            parts = [(b"IHDR", struct.pack(">IIBBBBB", 5, 4, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+            chunks = [struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in parts]
+            path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+            with pytest.raises(ImageError, match="16 bits"):
+                read_image(path)
+            return
+        tifffile = pytest.importorskip("tifffile")
+        planes = kind != "tif"
+        data = np.moveaxis(values, -1, 0) if planes else values
+        tifffile.imwrite(path, data, photometric="rgb", planarconfig="separate" if planes else "contig")
+        np.testing.assert_array_equal(read_image(path), read_image(values))
+
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_nan_and_infinity(self, value):
         array = np.zeros((4, 4, 3))
@@ -176,9 +204,20 @@ class TestMasks:
         image.save(tmp_path / "labels.png")
         assert read_mask(tmp_path / "labels.png").tolist() == [[0, 1]]
 
-    def test_first_of_several_channels(self, tmp_path):
-        Image.fromarray(PHOTO).save(tmp_path / "mask.png")
-        np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), PHOTO[..., 0])
+    @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+    def test_channels_that_are_alike_are_one(self, tmp_path, mode):
+        grey = PHOTO[..., 0]
+        Image.fromarray(grey).convert(mode).save(tmp_path / "mask.png")
+        np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), grey)
+
+    @pytest.mark.parametrize("channel", [0, 1, 2])
+    def test_an_object_may_have_any_colour_but_labels_may_not(self, tmp_path, channel):
+        colour = np.zeros((3, 4, 3), np.uint8)
+        colour[1, 1:3, channel] = 255
+        Image.fromarray(colour).save(tmp_path / "mask.png")
+        assert fitting_mask(tmp_path / "mask.png", (3, 4), "a.png", "true mask").sum() == 2
+        with pytest.raises(ImageError, match="colour picture"):
+            read_mask(tmp_path / "mask.png")
 
     def test_missing_and_damaged(self, tmp_path):
         with pytest.raises(ImageError, match="no mask file"):

@@ -351,3 +351,97 @@ def test_the_commands_that_read_records(tiny_model, photos, tmp_path):
     assert "'a cat.png' was 64 x 48 when it was annotated" in result.output
     assert "is 64 x 30 now; give the image of that size" in result.output
     assert not (tmp_path / "x").exists()
+
+
+def test_a_name_too_long_for_a_file_and_one_that_windows_keeps_for_itself(tmp_path):
+    names = ["https://example.org/" + "ä" * 300 + ".jpg", "con.png", "b.png"]
+    annotator = work(dict.fromkeys(names, PHOTO), tmp_path)
+    for name in names:
+        annotator.open(name)
+        annotator.click([A])
+        annotator.finish()
+    stems = [path.stem for path in (tmp_path / "clicks").iterdir()]
+    assert max(len(stem.encode()) for stem in stems) <= 110
+    assert "con" not in stems
+    again = work(dict.fromkeys(names, PHOTO), tmp_path)
+    assert [len(again.finished[name]) for name in names] == [1, 1, 1]
+
+
+def test_a_file_that_cannot_be_written_does_not_keep_the_others(photos, tmp_path, monkeypatch):
+    annotator, write = work(photos, tmp_path / "done"), Project._write
+
+    def fails_for_one(self, name, content):
+        if name == "clicks/a_cat.json":
+            raise OSError(28, "No space left")
+        write(self, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Project, "_write", fails_for_one)
+        with pytest.raises(DataError, match="No space left"):
+            annotator.click([A])
+        with pytest.raises(DataError, match="No space left"):
+            annotator.finish()
+    assert [path.name for path in (tmp_path / "done" / "masks").iterdir()] == ["a_cat_1.png"]
+    annotator.click([B])
+    assert len(json.loads((tmp_path / "done" / "clicks" / "a_cat.json").read_text())["objects"]) == 1
+
+
+def test_objects_are_numbered_over_all_that_the_folder_holds(tmp_path):
+    for name in ("a.png", "b.png", "a.png"):  # one image a day
+        annotator = work({name: PHOTO}, tmp_path)
+        annotator.click([A])
+        annotator.finish()
+    assert [(name, record.number) for name, record in Project(tmp_path).order()] == [("a.png", 1), ("b.png", 2), ("a.png", 3)]
+
+
+def test_what_another_program_has_added_to_the_folder_is_found(tmp_path):
+    """Two kernels that know nothing of each other share a folder, each with an image of its own."""
+    albums = [Album({name: PHOTO}) for name in ("a.png", "b.png")]
+    projects = [Project(tmp_path, album) for album in albums]  # before any of them has saved
+    for album, project in zip(albums, projects, strict=True):
+        annotator = Annotator(FakeSession(), album, project)
+        annotator.open(annotator.name)
+        annotator.click([A])
+        annotator.finish()
+    assert json.loads((tmp_path / "project.json").read_text())["images"] == {"b.png": "b"}  # the later one's list
+    again = work({"a.png": PHOTO, "b.png": PHOTO}, tmp_path)
+    assert [len(records) for records in again.finished.values()] == [1, 1]
+
+
+def test_classes_keep_their_numbers(photos, tmp_path):
+    work(photos, tmp_path, classes=("cat", "dog"))
+    assert Project(tmp_path).classes == ["cat", "dog"]
+    assert Project(tmp_path, classes=["bird", "dog"]).classes == ["cat", "dog", "bird"]
+    assert Project(tmp_path / "new").classes == ["object"]
+
+
+def test_replay_does_not_take_one_file_for_two_images(tiny_model, tmp_path):
+    paths = [tmp_path / part / "0.png" for part in ("p", "q")]
+    for path in paths:
+        path.parent.mkdir()
+        Image.fromarray(PHOTO).save(path)
+    annotator = work(paths, tmp_path / "done")
+    for name in annotator.album:
+        annotator.open(name)
+        annotator.click([A])
+        annotator.finish()
+    with pytest.raises(DataError, match="several images"):
+        replay(tmp_path / "done", tmp_path / "again", Session(tiny_model, "none"), images=tmp_path / "p")
+
+
+def test_an_object_that_cannot_be_taken_up_again_is_not_lost(photos, tmp_path):
+    annotator = work(photos, tmp_path)
+    annotator.click([A, B])
+    session = FakeSession()
+    session.fails_beyond = 0  # as if memory were short
+    with pytest.raises(RuntimeError):
+        work(photos, tmp_path, session)
+    left = json.loads((tmp_path / "clicks" / "a_cat.json").read_text())["open"]
+    assert len(left["clicks"]) == 2
+    album = Album(photos)
+    again = Annotator(session, album, Project(tmp_path, album))
+    with pytest.raises(RuntimeError):
+        again.open("a cat.png")
+    session.fails_beyond = None
+    again.undo()
+    assert again.clicks == (A, B)

@@ -227,6 +227,33 @@ def test_a_failure_while_finishing_leaves_the_object_as_it_was(session, monkeypa
     assert session.objects == 1
 
 
+@pytest.mark.parametrize("zoom", [None, 1.4])
+def test_a_sequence_learns_from_the_mask_that_was_accepted(tiny_model, monkeypatch, zoom):
+    tiny_model.config = replace(tiny_model.config, zoom=zoom)
+    session = ils.Session(tiny_model, Adaptation(sequence=SA))
+    session.set_image(np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8))
+    session.click(80, 70)
+    accepted = np.zeros((200, 300), bool)
+    accepted[50:90, 60:120] = True
+    with pytest.raises(ImageError, match="must be alike"):
+        session.finish(mask=accepted[:50])
+    assert len(session.clicks) == 1
+    seen = []
+
+    def spy(model, frame, clicks, prediction, *rest):
+        seen.append((frame, prediction))
+        return Nothing
+
+    monkeypatch.setattr(session_module, "adapt", spy)
+    assert np.array_equal(session.finish(mask=accepted), accepted)
+    assert len(seen) == (1 if zoom is None else 2)
+    for frame, prediction in seen:
+        assert torch.equal(prediction, frame.at_frame_size(accepted))
+    top, left, bottom, right = seen[-1][0].window
+    assert (bottom - top < 200) == (zoom is not None)
+    assert accepted[top:bottom, left:right].sum() == accepted.sum()
+
+
 def test_a_mask_can_only_be_read_as_the_session_goes_on_with_it(session):
     mask = session.click(20, 20)
     with pytest.raises(ValueError, match="read-only"):

@@ -403,6 +403,31 @@ def test_a_person_against_the_robot(tiny_model, squares):
     segmenter.close()
 
 
+def test_the_robot_needs_the_true_masks(tiny_model, squares, tmp_path):
+    sample = squares(1)[0]
+    photos = {"a": sample.image}
+    segmenter = ClickSegmenter(Session(tiny_model, "none"), photos, tmp_path, truth={"a": sample.mask})
+    segmenter.click(20, 20)
+    segmenter.finish()
+    segmenter.wait(20)
+    segmenter.close()
+    tomorrow = ClickSegmenter(Session(tiny_model, "none"), photos, tmp_path)
+    assert len(tomorrow.results()) == 1
+    with pytest.raises(DataError, match="give the widget truth"):
+        tomorrow.against_robot()
+    tomorrow.close()
+
+
+def test_it_begins_with_the_first_image_that_can_be_read(session, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    Image.fromarray(PHOTO).save(tmp_path / "b.png")
+    segmenter = ClickSegmenter(session, tmp_path)
+    segmenter.wait(5)
+    assert segmenter.photo_info["name"] == "b.png"
+    assert "a.jpg' cannot be read" in segmenter.message["text"]
+    segmenter.close()
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 

@@ -20,13 +20,19 @@ from ..errors import DataError, ImageError
 from ..images import image_size, read_image, read_mask
 from .sample import Sample
 
-__all__ = ["IGNORE_LABEL", "IMAGE_SUFFIXES", "LabelMaps", "ObjectEntry", "ObjectSet"]
+__all__ = ["IGNORE_LABEL", "IMAGE_SUFFIXES", "LabelMaps", "ObjectEntry", "ObjectSet", "images_in"]
 
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 IGNORE_LABEL = 255
 MOST_NAMED = 50  # files in a warning
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder, by name; hidden ones, such as macOS leaves on other systems' disks, are none."""
+    files = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 class ObjectEntry(NamedTuple):

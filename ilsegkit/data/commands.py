@@ -27,7 +27,9 @@ class _Telling(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except IlsegkitError as error:
+        except (IlsegkitError, OSError) as error:
+            if isinstance(error, OSError) and error.filename is None:  # no file of the user
+                raise
             typer.echo(f"ilsegkit: {error}", err=True)
             raise typer.Exit(1) from None
 

@@ -17,15 +17,11 @@ import numpy as np
 
 from ..errors import DataError, ImageError
 from ..images import image_size, read_image
-from .base import IGNORE_LABEL, IMAGE_SUFFIXES, LabelMaps, ObjectEntry
+from .base import IGNORE_LABEL, LabelMaps, ObjectEntry, images_in
 
 __all__ = ["FolderDataset", "ImageFolder"]
 
 log = logging.getLogger(__name__)
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 class FolderDataset(LabelMaps):
@@ -70,7 +66,12 @@ class FolderDataset(LabelMaps):
         super().__init__(root)
 
     def _maps(self) -> Iterator[tuple[str, Path, Path]]:
-        for image in _images(self.root / "images"):
+        known: dict[str, Path] = {}
+        for image in images_in(self.root / "images"):
+            if known.setdefault(image.stem, image) is not image:
+                mask = f"{image.stem}.png"
+                self._leave_out(ImageError(f"{image.name!r} and {known[image.stem].name!r} would share the mask {mask!r}"))
+                continue
             yield image.stem, image, self.root / "masks" / f"{image.stem}.png"
 
     def _classes(self, image_id: str, mask: Path, present: list[int]) -> Mapping[int, str | None]:
@@ -127,7 +128,7 @@ class ImageFolder(Mapping[str, np.ndarray]):
             raise DataError(f"there is no folder {str(root)!r}; check the path")
         self._paths: dict[str, Path] = {}
         problems = []
-        for path in _images(self.root):
+        for path in images_in(self.root):
             try:
                 image_size(path)
             except ImageError as error:

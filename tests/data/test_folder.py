@@ -122,3 +122,12 @@ def test_real_images(shared_data):
     sample = data[3]
     assert sample.image.shape[:2] == sample.mask.shape
     assert sample.mask.sum() == data.entries[3].area
+
+
+def test_two_images_do_not_share_a_mask(root, caplog):
+    Image.new("RGB", (30, 20)).save(root / "images" / "a.png")
+    with caplog.at_level(logging.WARNING):
+        data = FolderDataset(root)
+    assert names(data) == ["a:1", "a:2", "b:255", "c:7"]
+    assert data.skipped == 1
+    assert "would share the mask 'a.png'" in caplog.text
