@@ -267,6 +267,8 @@ class Session:
             If the mask has another size than the image; the session stays as it was.
         """
         accepted = None if mask is None else fitting_mask(mask, self._require_frame().image_size, "the image", "finished mask")
+        if accepted is not None and np.array_equal(accepted, self.mask):
+            accepted = None
         mask, state = self.mask if accepted is None else accepted, self._now
         self.notice = None
         settings = self.adaptation.sequence

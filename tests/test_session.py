@@ -254,6 +254,17 @@ def test_a_sequence_learns_from_the_mask_that_was_accepted(tiny_model, monkeypat
     assert accepted[top:bottom, left:right].sum() == accepted.sum()
 
 
+def test_to_accept_the_models_own_mask_is_as_to_give_none(tiny_model):
+    ends = []
+    for given in (False, True):
+        session = ils.Session(tiny_model, Adaptation(IA, SA))
+        session.set_image(np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8))  # not of the frame's size
+        session.click(80, 70)
+        session.finish(mask=session.mask.copy() if given else None)
+        ends.append(weights(session))
+    assert same(*ends)
+
+
 def test_a_mask_can_only_be_read_as_the_session_goes_on_with_it(session):
     mask = session.click(20, 20)
     with pytest.raises(ValueError, match="read-only"):
