@@ -1,8 +1,9 @@
 """Memory that a click has used is kept for the next one, and given back after what needs more; where the C library is glibc.
 
 As it is set, glibc gives back to the system much of what a pass through the network frees, and the next pass gets it again page
-by page: a good part of the time of a click (the rows "glibc's own settings" of ``benchmarks/speed.py``). Yet of what a
-learning step of all parameters has used, it keeps hundreds of megabytes.
+by page: a good part of the time of a click (the rows "glibc's own settings" of ``benchmarks/speed.py``). That is so in the main
+thread, of scripts and evaluations; on a thread such as the widget's it keeps memory anyhow. Yet of what a learning step of all
+parameters has used, it keeps hundreds of megabytes.
 """
 
 from __future__ import annotations
