@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import wraps
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .data.commands import app as data_app
-from .errors import DataError, IlsegkitError
+from .data.commands import told
+from .errors import DataError
 from .replay import command as replay_command
 from .reproduce import reproduce
 
@@ -30,29 +30,13 @@ Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best the
 Adapt = Annotated[str, typer.Option(help="none, IA, SA or IA+SA.")]
 
 
-def _told(command):
-    """Tell our own errors in one line on standard error and end with 1; anything else is a bug and keeps its traceback."""
-
-    @wraps(command)
-    def wrapper(*args, **kwargs):
-        try:
-            return command(*args, **kwargs)
-        except (IlsegkitError, OSError) as error:
-            if isinstance(error, OSError) and error.filename is None:  # no file of the user
-                raise
-            typer.echo(f"ilsegkit: {error}", err=True)
-            raise typer.Exit(1) from None
-
-    return wrapper
-
-
 @app.callback()
 def _setup() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 
 @app.command()
-@_told
+@told()
 def segment(
     image: Annotated[Path, typer.Argument(help="The image to segment.")],
     clicks: Annotated[
@@ -83,12 +67,12 @@ def segment(
     typer.echo(f"{out}: {mask.sum()} of {mask.size} pixels, {len(points)} clicks")
 
 
-app.command("replay")(_told(replay_command))
-app.command()(_told(reproduce))
+app.command("replay")(told()(replay_command))
+app.command()(told()(reproduce))
 
 
 @app.command()
-@_told
+@told()
 def evaluate(
     data: Annotated[str, typer.Argument(help="A folder with images/ and masks/, or the name of a small set, with --root.")],
     root: Annotated[Path | None, typer.Option(help="Where the small sets lie.")] = None,
@@ -112,12 +96,12 @@ def evaluate(
     columns = {f"clicks@{target:.0%}": results.clicks_at(), **{f"IoU@{k}": results.iou_at(k) for k in shown}}
     columns |= {"respected": results.respected(), "s/click": results.seconds_per_click()}
     reached = sum(max(record["iou"], default=0.0) >= target for record in results.records)
-    told = ", ".join(f"{name} {value:.3f}" for name, value in columns.items())
-    typer.echo(f"{len(results)} objects, {adapt}, {reached} reached {target:.0%}: {told}")
+    numbers = ", ".join(f"{name} {value:.3f}" for name, value in columns.items())
+    typer.echo(f"{len(results)} objects, {adapt}, {reached} reached {target:.0%}: {numbers}")
 
 
 @app.command()
-@_told
+@told()
 def train(
     data: Annotated[list[Path], typer.Argument(help="Folders with images/ and masks/.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, log and model; training goes on from it.")],
@@ -159,7 +143,7 @@ def train(
 
 
 @app.command()
-@_told
+@told()
 def importance(
     data: Annotated[list[Path], typer.Argument(help="The folders the model was trained on.")],
     weights: Annotated[Path, typer.Option(help="Weights file.")],

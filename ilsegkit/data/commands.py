@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,20 +20,30 @@ from .manifest import Entry, entry_of, load_manifest, parse_listing
 from .store import find, places, roots
 from .store import verify as problems_of
 
-__all__ = ["app"]
+__all__ = ["app", "told"]
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell our own errors, and what the disk refuses, in one line on standard error and end with 1.
+
+    Anything else is a bug and keeps its traceback.
+    """
+    try:
+        yield
+    except (IlsegkitError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is None:  # no file of the user
+            raise
+        typer.echo(f"ilsegkit: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 class _Telling(TyperGroup):
-    """Tells our own errors in one line on standard error and ends with 1."""
+    """Tells errors as `told` does."""
 
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with told():
             return super().invoke(ctx)
-        except (IlsegkitError, OSError) as error:
-            if isinstance(error, OSError) and error.filename is None:  # no file of the user
-                raise
-            typer.echo(f"ilsegkit: {error}", err=True)
-            raise typer.Exit(1) from None
 
 
 app = typer.Typer(cls=_Telling, help="Data sets: where they come from, and where they lie.", no_args_is_help=True)
