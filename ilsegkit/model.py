@@ -46,8 +46,9 @@ class ModelConfig:
     click_radius : float
         Radius of the guidance disks in pixels at that size.
     zoom : float or None
-        Once something has been found, work on a window around it that is this many times as large, so that small objects are
-        seen large (Sofiiuk et al., "f-BRS", CVPR 2020). None, as in the paper: always on the whole image.
+        Work on a window around what has been found that is this many times as large, so that small objects are seen large
+        (Sofiiuk et al., "f-BRS", CVPR 2020); with the first click, around what the whole image shows. None, as in the paper:
+        always on the whole image.
     context : float
         With a zoom, the share of the whole image's logits in the answer for a window, in 0-1: the window shows fine borders,
         the whole image what is beyond them.

@@ -195,18 +195,22 @@ class Session:
         """
         new = [self._checked(*click) for click in (*earlier, (x, y, positive))]
         clicks = (*self.clicks, *new)
-        frame = self._look(clicks)
         settings = self.adaptation.image
         self.notice = None
         if settings is None:
             self._load(self._sequence)
         try:
+            whole, frame, around = self._require_frame(), self._look(clicks), None
+            if self.model.config.zoom is not None and not self.mask.any():
+                # Nothing has been found yet: what the whole image shows says where to look closer.
+                around = self._logits(whole, clicks)
+                frame = self._look(clicks, (whole.at_image_size(around) > 0).numpy())
             if settings is None:
-                logits = self._logits(frame, clicks)
+                logits = self._logits(frame, clicks, around)
             else:
 
                 def mask_of(early: Tensor) -> np.ndarray:
-                    return (frame.at_image_size(self._in_context(frame, early, clicks)) > 0).numpy()
+                    return (frame.at_image_size(self._in_context(frame, early, clicks, around)) > 0).numpy()
 
                 show = None if on_prediction is None else lambda early: on_prediction(mask_of(early))
                 outcome = adapt(self.model, frame, clicks, None, settings, self._anchor, on_step=on_step, on_prediction=show)
@@ -397,16 +401,22 @@ class Session:
         self._sequence = self._weights(self._sequence)
 
     @torch.no_grad()
-    def _logits(self, frame: Frame, clicks: tuple[Click, ...]) -> Tensor:
-        return self._in_context(frame, self.model(frame.pixels, frame.guidance(clicks))[0, 0], clicks)
+    def _logits(self, frame: Frame, clicks: tuple[Click, ...], around: Tensor | None = None) -> Tensor:
+        if around is not None and frame is self._frame:
+            return around
+        return self._in_context(frame, self.model(frame.pixels, frame.guidance(clicks))[0, 0], clicks, around)
 
     @torch.no_grad()
-    def _in_context(self, frame: Frame, logits: Tensor, clicks: tuple[Click, ...]) -> Tensor:
-        """Logits of a window, averaged with those of the whole image, in which the network sees what is around the window."""
+    def _in_context(self, frame: Frame, logits: Tensor, clicks: tuple[Click, ...], around: Tensor | None = None) -> Tensor:
+        """Logits of a window, averaged with those of the whole image, in which the network sees what is around the window.
+
+        `around` are the latter, where they are known.
+        """
         whole, share = self._require_frame(), self.model.config.context
         if frame.window == whole.window or not share:
             return logits
-        around = self.model(whole.pixels, whole.guidance(clicks))[0, 0]
+        if around is None:
+            around = self.model(whole.pixels, whole.guidance(clicks))[0, 0]
         return (1 - share) * logits + share * frame.part_of(around)
 
     def _require_frame(self) -> Frame:

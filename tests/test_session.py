@@ -342,10 +342,13 @@ def zooming(tiny_model):
     return s
 
 
-def test_after_the_first_click_the_network_sees_a_window(zooming):
+def test_the_network_looks_closer_at_what_it_finds(zooming):
+    in_the_whole_image = zooming.predict([ils.Click(100, 80)]) > 0.5
     first = zooming.click(100, 80)
+    assert in_the_whole_image.sum() > 4 * first.sum() > 0  # the same disk, in a frame where pixels are small
+    assert first[80, 100]
+    assert zooming._now.frame.window == zooming._look(zooming.clicks, in_the_whole_image).window
     second = zooming.click(108, 80)
-    assert first.sum() > 4 * second.sum()  # the same disks, in a frame where pixels are small
     assert second[80, 100]
     assert second[80, 108]
     assert np.array_equal(zooming.undo(), first)
@@ -355,6 +358,34 @@ def test_after_the_first_click_the_network_sees_a_window(zooming):
     far = zooming.click(250, 150)
     assert far[150, 250]
     assert far[80, 100]
+
+
+@pytest.mark.parametrize("mode", [Adaptation(), Adaptation(image=replace(IA, steps=0))], ids=["none", "IA"])
+def test_the_first_answer_too_is_averaged_with_the_whole(zooming, mode):
+    zooming.adapt = mode
+    zooming.model.config = replace(zooming.model.config, context=0.5)
+    seen, find = [], zooming.model.forward
+
+    def look(pixels, guidance):
+        seen.append(tuple(pixels.shape[-2:]))
+        return find(pixels, guidance)
+
+    zooming.model.forward = look
+    zooming.click(100, 80)
+    whole, window = zooming._frame, zooming._now.frame
+    if mode.image is None:
+        assert seen == [whole.size, window.size]  # what the whole image shows is not computed twice
+    clicks = zooming.clicks
+    each = [find(frame.pixels, frame.guidance(clicks))[0, 0] for frame in (window, whole)]
+    np.testing.assert_allclose(zooming._now.logits, (each[0] + window.part_of(each[1])) / 2, rtol=1e-5)
+
+
+def test_a_first_click_that_finds_nothing_or_most_of_the_image_stays_with_the_whole(zooming):
+    for answer in (-1.0, 1.0):
+        zooming.reset()
+        zooming.model.forward = lambda pixels, guidance, answer=answer: torch.full((1, 1, *pixels.shape[-2:]), answer)
+        zooming.click(100, 80)
+        assert zooming._now.frame is zooming._frame
 
 
 def test_predict_finds_any_object_of_the_image(zooming):
@@ -383,7 +414,7 @@ def test_the_answer_for_a_window_is_averaged_with_that_for_the_whole(tiny_model,
         session.click(100, 80)
         assert not session.mask.any()
         window = Window(60, 80, 100, 120)
-        session._look = lambda clicks: Frame(session.image, session.model, window)
+        session._look = lambda clicks, mask=None: Frame(session.image, session.model, window)
         early = []
         session.click(100, 80, on_prediction=early.append)
         top, left, bottom, right = window
