@@ -124,8 +124,9 @@ class Session:
         if logits is None:
             if not self.clicks:
                 return np.zeros(frame.image_size, np.float32)
-            logits = self._logits(frame, self.clicks)
-            self._now = self._now._replace(logits=logits)
+            frame, around = self._look_twice(self.clicks)  # answered together with a later click, and never on its own
+            logits = self._logits(frame, self.clicks, around)
+            self._now = self._now._replace(logits=logits, frame=frame)
         return torch.sigmoid(frame.at_image_size(logits)).numpy()
 
     @property
@@ -200,11 +201,7 @@ class Session:
         if settings is None:
             self._load(self._sequence)
         try:
-            whole, frame, around = self._require_frame(), self._look(clicks), None
-            if self.model.config.zoom is not None and not self.mask.any():
-                # Nothing has been found yet: what the whole image shows says where to look closer.
-                around = self._logits(whole, clicks)
-                frame = self._look(clicks, (whole.at_image_size(around) > 0).numpy())
+            frame, around = (self._look(clicks), None) if self.mask.any() else self._look_twice(clicks)
             if settings is None:
                 logits = self._logits(frame, clicks, around)
             else:
@@ -380,6 +377,14 @@ class Session:
         # Enlarged no more than twice.
         window = window_around(self.mask if mask is None else mask, clicks, config.zoom, config.input_size // 2)
         return whole if window is None else Frame(self.image, self.model, window)
+
+    def _look_twice(self, clicks: tuple[Click, ...]) -> tuple[Frame, Tensor | None]:
+        """`_look` before anything has been found: around what the whole image shows; and the logits of that first look."""
+        whole = self._require_frame()
+        if self.model.config.zoom is None:
+            return whole, None
+        around = self._logits(whole, clicks)
+        return self._look(clicks, (whole.at_image_size(around) > 0).numpy()), around
 
     def _learn_from(self, accepted: np.ndarray | None, state: _State, settings: Settings, on_step: OnStep | None) -> None:
         """SA's step from θ_t to θ_t+1 on a finished object: on the mask that was accepted, None for the model's own."""

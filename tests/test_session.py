@@ -380,6 +380,13 @@ def test_the_first_answer_too_is_averaged_with_the_whole(zooming, mode):
     np.testing.assert_allclose(zooming._now.logits, (each[0] + window.part_of(each[1])) / 2, rtol=1e-5)
 
 
+def test_a_click_answered_together_with_the_next_is_looked_at_twice_too(zooming):
+    alone = zooming.click(100, 80)
+    zooming.reset()
+    zooming.click(108, 80, earlier=[ils.Click(100, 80)])
+    assert np.array_equal(zooming.undo(), alone)
+
+
 def test_a_first_click_that_finds_nothing_or_most_of_the_image_stays_with_the_whole(zooming):
     for answer in (-1.0, 1.0):
         zooming.reset()
