@@ -168,6 +168,7 @@ def adapt(
     shown: Sequence[Click] | None = None,
     on_step: OnStep | None = None,
     on_prediction: OnPrediction | None = None,
+    known: Mapping[Frame, list[Tensor]] | None = None,
 ) -> Outcome:
     """Minimise Eq. 4 by a few Adam steps; changes the model's parameters in place.
 
@@ -194,19 +195,21 @@ def adapt(
         See `OnStep`.
     on_prediction : callable, optional
         See `OnPrediction`.
+    known : mapping of Frame to list of Tensor, optional
+        See `Frame.encode`; used where the encoder does not learn.
 
     Returns
     -------
     Outcome
         A step after which the network gives NaN or infinity is undone, ends the steps, and is told in the notice.
     """
-    guidance = frame.guidance(clicks if shown is None else shown)
+    shown = clicks if shown is None else shown
     corrections = frame.corrections(clicks)
     parameters = {name: value for name, value in model.named_parameters() if name.startswith(SCOPES[settings.scope])}
     features = None
     if settings.scope != "all":
         with torch.no_grad():
-            features = model.encode(frame.pixels, guidance)
+            features = frame.encode(model, shown, known)
     optimizer = optimizer or torch.optim.Adam(parameters.values(), lr=settings.rate)
     importance = model.importance or {name: torch.ones_like(value) for name, value in parameters.items()}
     notice, good = None, None
@@ -216,7 +219,7 @@ def adapt(
         if not last and on_step is not None and on_step(step, settings.steps) is False:
             last, notice = True, "adapting was stopped"
         with torch.set_grad_enabled(not last):
-            logits = (model(frame.pixels, guidance) if features is None else model.decode(features, frame.size))[0, 0]
+            logits = frame.decode(model, frame.encode(model, shown) if features is None else features)
         if step == 0 and on_prediction is not None and not last:
             on_prediction(logits.detach())
         if not torch.isfinite(logits).all():

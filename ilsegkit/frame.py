@@ -1,7 +1,9 @@
 """An image, or a window of it, at the size the network works at, and the way there and back."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,18 +78,24 @@ class Frame:
         Decides size, device and click radius.
     window : Window, optional
         The part of the image to work on; all of it if left out.
+    around : Frame, optional
+        The whole image. What the network says of it has the share `ModelConfig.context` in the answer for the window.
 
     Attributes
     ----------
+    image : ndarray of uint8
+        As given.
     image_size, size : tuple of int
         Height and width of the image, and of the frame.
     pixels : Tensor, (1, 3, height, width)
         RGB in 0-255, float32, on the model's device.
     """
 
-    def __init__(self, image: np.ndarray, model: InteractiveSegmenter, window: Window | None = None) -> None:
+    def __init__(
+        self, image: np.ndarray, model: InteractiveSegmenter, window: Window | None = None, around: Frame | None = None
+    ) -> None:
         height, width = image.shape[:2]
-        self.image_size = (height, width)
+        self.image, self.image_size = image, (height, width)
         self.window = window or Window(0, 0, height, width)
         part = image[self.window.top : self.window.bottom, self.window.left : self.window.right]
         height, width = part.shape[:2]
@@ -97,6 +105,7 @@ class Frame:
         small = Image.fromarray(part).resize(self.size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0)
         self.pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].to(model.device).float()
         self._radius = model.config.click_radius
+        self._around, self._share = around, model.config.context
 
     def clicks(self, clicks: Iterable[Click]) -> list[Click]:
         """Clicks of the image as clicks of the frame; those outside the window are left out."""
@@ -110,6 +119,30 @@ class Frame:
             for c in clicks
             if left - 0.5 <= c.x <= right - 0.5 and top - 0.5 <= c.y <= bottom - 0.5
         ]
+
+    def encode(
+        self, model: InteractiveSegmenter, clicks: Sequence[Click], known: Mapping[Frame, list[Tensor]] | None = None
+    ) -> list[list[Tensor]]:
+        """The encoder's features, for `decode`: of the frame and, where it has one, of what is around it.
+
+        Parameters
+        ----------
+        model : InteractiveSegmenter
+        clicks : sequence of Click
+            In image pixels, for the guidance.
+        known : mapping of Frame to list of Tensor, optional
+            Features that need not be computed: of one of the two frames, for these clicks.
+        """
+        known = known or {}
+        own = known.get(self) or model.encode(self.pixels, self.guidance(clicks))
+        return [own] if self._around is None else [own, *self._around.encode(model, clicks, known)]
+
+    def decode(self, model: InteractiveSegmenter, features: list[list[Tensor]]) -> Tensor:
+        """The network's answer from `encode`'s features: logits, ``size``."""
+        logits = model.decode(features[0], self.size)[0, 0]
+        if self._around is None:
+            return logits
+        return (1 - self._share) * logits + self._share * self.part_of(self._around.decode(model, features[1:]))
 
     def guidance(self, clicks: Iterable[Click]) -> Tensor:
         """Guidance channels for clicks of the image: ``(1, 2, *size)``."""

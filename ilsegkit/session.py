@@ -16,7 +16,7 @@ from .adaptation import Adaptation, OnStep, Settings, adapt, kept_clicks, named_
 from .allocator import give_back_memory
 from .clicks import Click
 from .errors import ClickError
-from .frame import Frame, window_around
+from .frame import Frame, Window, window_around
 from .images import fitting_mask, read_image
 from .model import InteractiveSegmenter, load_model
 
@@ -26,6 +26,7 @@ __all__ = ["Session"]
 UNDO_LIMIT = 50
 
 Weights = dict[str, Tensor]
+Known = dict[Frame, list[Tensor]]  # features
 
 
 class _State(NamedTuple):
@@ -124,8 +125,8 @@ class Session:
         if logits is None:
             if not self.clicks:
                 return np.zeros(frame.image_size, np.float32)
-            frame, around = self._look_twice(self.clicks)  # answered together with a later click, and never on its own
-            logits = self._logits(frame, self.clicks, around)
+            frame, known = self._look_twice(self.clicks)  # answered together with a later click, and never on its own
+            logits = self._logits(frame, self.clicks, known)
             self._now = self._now._replace(logits=logits, frame=frame)
         return torch.sigmoid(frame.at_image_size(logits)).numpy()
 
@@ -201,17 +202,15 @@ class Session:
         if settings is None:
             self._load(self._sequence)
         try:
-            frame, around = (self._look(clicks), None) if self.mask.any() else self._look_twice(clicks)
+            frame, known = (self._look(clicks, self.mask), {}) if self.mask.any() else self._look_twice(clicks)
             if settings is None:
-                logits = self._logits(frame, clicks, around)
+                logits = self._logits(frame, clicks, known)
             else:
-
-                def mask_of(early: Tensor) -> np.ndarray:
-                    return (frame.at_image_size(self._in_context(frame, early, clicks, around)) > 0).numpy()
-
-                show = None if on_prediction is None else lambda early: on_prediction(mask_of(early))
-                outcome = adapt(self.model, frame, clicks, None, settings, self._anchor, on_step=on_step, on_prediction=show)
-                logits, self.notice = self._in_context(frame, outcome.logits, clicks), outcome.notice
+                show = None if on_prediction is None else lambda early: on_prediction((frame.at_image_size(early) > 0).numpy())
+                outcome = adapt(
+                    self.model, frame, clicks, None, settings, self._anchor, on_step=on_step, on_prediction=show, known=known
+                )
+                logits, self.notice = outcome.logits, outcome.notice
         except BaseException:  # out of memory, or interrupted by the user: as if the click had not been made
             self._load(self._now.weights or self._sequence)
             raise
@@ -369,22 +368,27 @@ class Session:
         if load:
             self._load(state.weights or self._sequence)
 
-    def _look(self, clicks: tuple[Click, ...], mask: np.ndarray | None = None) -> Frame:
-        """What the network is shown for the next click: the whole image, or a window around what has been found, or a mask."""
-        whole, config = self._require_frame(), self.model.config
-        if config.zoom is None or self.image is None:
-            return whole
+    def _window(self, clicks: tuple[Click, ...], mask: np.ndarray) -> Window | None:
+        """The part of the image to look at, around a mask; None for all of it."""
+        config = self.model.config
         # Enlarged no more than twice.
-        window = window_around(self.mask if mask is None else mask, clicks, config.zoom, config.input_size // 2)
-        return whole if window is None else Frame(self.image, self.model, window)
+        return None if config.zoom is None else window_around(mask, clicks, config.zoom, config.input_size // 2)
 
-    def _look_twice(self, clicks: tuple[Click, ...]) -> tuple[Frame, Tensor | None]:
-        """`_look` before anything has been found: around what the whole image shows; and the logits of that first look."""
+    def _look(self, clicks: tuple[Click, ...], mask: np.ndarray) -> Frame:
+        """What the network is shown for the next click: the whole image, or also a window around what has been found."""
+        whole, window = self._require_frame(), self._window(clicks, mask)
+        if window is None:
+            return whole
+        return Frame(whole.image, self.model, window, whole if self.model.config.context else None)
+
+    @torch.no_grad()
+    def _look_twice(self, clicks: tuple[Click, ...]) -> tuple[Frame, Known]:
+        """`_look` before anything has been found: around what the whole image shows; and the features of that first look."""
         whole = self._require_frame()
         if self.model.config.zoom is None:
-            return whole, None
-        around = self._logits(whole, clicks)
-        return self._look(clicks, (whole.at_image_size(around) > 0).numpy()), around
+            return whole, {}
+        features = whole.encode(self.model, clicks)
+        return self._look(clicks, (whole.at_image_size(whole.decode(self.model, features)) > 0).numpy()), {whole: features[0]}
 
     def _learn_from(self, accepted: np.ndarray | None, state: _State, settings: Settings, on_step: OnStep | None) -> None:
         """SA's step from θ_t to θ_t+1 on a finished object: on the mask that was accepted, None for the model's own."""
@@ -395,9 +399,10 @@ class Session:
         for group in self._optimizer.param_groups:
             group["lr"] = settings.rate
         # With a zoom, the whole image is seen with the first click alone, and later ones with a window around the mask.
-        whole, window = self._require_frame(), self._look(state.clicks, mask)
-        for view in [whole] if window is whole else [whole, window]:
-            kept = kept_clicks(state.clicks, settings.keep, self._rng) if view is window else list(state.clicks[:1])
+        whole, window = self._require_frame(), self._window(state.clicks, mask)
+        views = [whole] if window is None else [whole, Frame(whole.image, self.model, window)]
+        for view in views:
+            kept = kept_clicks(state.clicks, settings.keep, self._rng) if view is views[-1] else list(state.clicks[:1])
             prediction = view.at_frame_size(mask)
             if accepted is None and view is state.frame and state.logits is not None:
                 prediction = (state.logits > 0).float()
@@ -406,23 +411,8 @@ class Session:
         self._sequence = self._weights(self._sequence)
 
     @torch.no_grad()
-    def _logits(self, frame: Frame, clicks: tuple[Click, ...], around: Tensor | None = None) -> Tensor:
-        if around is not None and frame is self._frame:
-            return around
-        return self._in_context(frame, self.model(frame.pixels, frame.guidance(clicks))[0, 0], clicks, around)
-
-    @torch.no_grad()
-    def _in_context(self, frame: Frame, logits: Tensor, clicks: tuple[Click, ...], around: Tensor | None = None) -> Tensor:
-        """Logits of a window, averaged with those of the whole image, in which the network sees what is around the window.
-
-        `around` are the latter, where they are known.
-        """
-        whole, share = self._require_frame(), self.model.config.context
-        if frame.window == whole.window or not share:
-            return logits
-        if around is None:
-            around = self.model(whole.pixels, whole.guidance(clicks))[0, 0]
-        return (1 - share) * logits + share * frame.part_of(around)
+    def _logits(self, frame: Frame, clicks: tuple[Click, ...], known: Known | None = None) -> Tensor:
+        return frame.decode(self.model, frame.encode(self.model, clicks, known))
 
     def _require_frame(self) -> Frame:
         if self._frame is None:

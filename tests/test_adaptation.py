@@ -10,21 +10,33 @@ from torch.nn import functional as F
 from ilsegkit.adaptation import MODES, PAPER, Adaptation, Settings, adapt, kept_clicks, named_adaptation
 from ilsegkit.clicks import Click
 from ilsegkit.errors import DataError
-from ilsegkit.frame import Frame
+from ilsegkit.frame import Frame, Window
 
 CLICKS = (Click(10, 12, True), Click(50, 40, False))
 
 
+IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+
+
 @pytest.fixture
 def frame(tiny_model):
-    return Frame(np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8), tiny_model)
+    return Frame(IMAGE, tiny_model)
+
+
+@pytest.fixture
+def window(tiny_model):
+    """The same pixels, and a larger image around them that has its part in the answer."""
+    large = np.pad(IMAGE, ((0, 48), (0, 64), (0, 0)), "reflect")
+    return Frame(large, tiny_model, Window(0, 0, 48, 64), Frame(large, tiny_model))
 
 
 def weights(model):
     return {name: value.detach().clone() for name, value in model.named_parameters()}
 
 
-def test_one_step_is_adam_on_equation_4(tiny_model, frame):
+@pytest.mark.parametrize("seen", ["frame", "window"])
+def test_one_step_is_adam_on_equation_4(tiny_model, seen, request):
+    frame = request.getfixturevalue(seen)
     settings = Settings(steps=1, rate=1e-3, lam=0.3, gamma=5.0)
     start = weights(tiny_model)
     anchor = {name: value + 0.01 for name, value in start.items()}  # so that Eq. 3 has a gradient
@@ -33,6 +45,9 @@ def test_one_step_is_adam_on_equation_4(tiny_model, frame):
     prediction[10:30, 20:50] = 1
 
     logits = tiny_model(frame.pixels, frame.guidance(CLICKS))[0, 0]
+    if seen == "window":  # what learns is the answer: the mean with what is said of the whole
+        whole = Frame(frame.image, tiny_model)
+        logits = (logits + frame.part_of(tiny_model(whole.pixels, whole.guidance(CLICKS))[0, 0])) / 2
     at = torch.stack([logits[12, 10], logits[40, 50]])
     clicks = F.binary_cross_entropy(torch.sigmoid(at), torch.tensor([1.0, 0.0]))
     everything = F.binary_cross_entropy(torch.sigmoid(logits), prediction)
@@ -145,8 +160,10 @@ def test_bad_settings_are_refused():
         named_adaptation("both")
 
 
-def test_the_decoder_alone_learns_as_if_the_encoder_were_frozen(tiny_model, frame):
+@pytest.mark.parametrize("seen", ["frame", "window"])
+def test_the_decoder_alone_learns_as_if_the_encoder_were_frozen(tiny_model, seen, request):
     """Features computed once give the same steps as whole passes by an optimizer that has only the decoder's parameters."""
+    frame = request.getfixturevalue(seen)
     settings = Settings(steps=4, rate=1e-3, lam=0.5, gamma=2.0)
     start, prediction = weights(tiny_model), torch.zeros(frame.size)
     optimizer = torch.optim.Adam([p for n, p in tiny_model.named_parameters() if not n.startswith("network.encoder.")], 1e-3)

@@ -1,5 +1,7 @@
 """Windows, and the ways between image and frame."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,20 @@ def test_the_part_of_the_whole_that_is_in_the_window(tiny_model, window):
     assert difference.shape == part.size
     assert difference[3:-3, 3:-3].max() < 0.01
     assert difference.max() < 5  # at the image's border there is nothing to interpolate with
+
+
+def test_the_answer_for_a_window_is_averaged_with_the_whole(tiny_model):
+    tiny_model.config = replace(tiny_model.config, context=0.25)
+    clicks, window = [Click(30, 20)], Window(16, 24, 48, 88)
+    whole = Frame(IMAGE, tiny_model)
+    part = Frame(IMAGE, tiny_model, window, whole)
+    alone, around = (tiny_model(f.pixels, f.guidance(clicks))[0, 0] for f in (part, whole))
+    features = part.encode(tiny_model, clicks)
+    torch.testing.assert_close(part.decode(tiny_model, features), 0.75 * alone + 0.25 * part.part_of(around))
+    assert torch.equal(whole.decode(tiny_model, whole.encode(tiny_model, clicks)), around)
+    assert part.encode(tiny_model, clicks, {whole: features[1]})[1] is features[1]  # known: not computed again
+    own = Frame(IMAGE, tiny_model, window)
+    assert torch.equal(own.decode(tiny_model, own.encode(tiny_model, clicks, {whole: features[1]})), alone)
 
 
 @pytest.mark.parametrize("window", [None, Window(16, 24, 48, 88)])

@@ -9,7 +9,7 @@ import ilsegkit as ils
 from ilsegkit import session as session_module
 from ilsegkit.adaptation import Adaptation, Settings
 from ilsegkit.errors import ClickError, ImageError
-from ilsegkit.frame import Frame, Window
+from ilsegkit.frame import Window
 
 IA = Settings(steps=3, rate=1e-3, lam=1.0, gamma=0.0)
 SA = Settings(steps=1, rate=1e-3, lam=0.5, gamma=0.0, keep=0.5)
@@ -203,7 +203,7 @@ def test_a_failure_in_the_network_leaves_the_object_as_it_was(session, monkeypat
     assert np.array_equal(session.mask, mask)
 
 
-@pytest.mark.parametrize("where", ["_look", "adapt", "_weights"])
+@pytest.mark.parametrize("where", ["_window", "adapt", "_weights"])
 def test_a_failure_while_finishing_leaves_the_object_as_it_was(session, monkeypatch, where):
     session.click(20, 20)
     session.click(30, 30)
@@ -326,6 +326,12 @@ def test_a_state_can_be_gone_on_with_more_than_once(tiny_model):
     assert same(*ends)
 
 
+def says(model, answer):
+    """The model gives this function's logits, and its encoder passes on what it is shown."""
+    model.encode = lambda pixels, guidance: [pixels, guidance]
+    model.decode = lambda features, size: answer(*features)
+
+
 @pytest.fixture
 def zooming(tiny_model):
     """Sees a window of 32 pixels around what it has found, and nothing else."""
@@ -335,9 +341,8 @@ def zooming(tiny_model):
     def find(pixels, guidance):  # what is near a click, 6 pixels of the frame
         return torch.nn.functional.max_pool2d(guidance[:, :1], 13, 1, 6) - 0.5
 
-    tiny_model.forward = find
     s = ils.Session(tiny_model, "none")
-    s.model.forward = find
+    says(s.model, find)
     s.set_image(large)
     return s
 
@@ -360,23 +365,22 @@ def test_the_network_looks_closer_at_what_it_finds(zooming):
     assert far[80, 100]
 
 
-@pytest.mark.parametrize("mode", [Adaptation(), Adaptation(image=replace(IA, steps=0))], ids=["none", "IA"])
+@pytest.mark.parametrize("mode", [Adaptation(), Adaptation(image=replace(IA, steps=0, scope="decoder"))], ids=["none", "IA"])
 def test_the_first_answer_too_is_averaged_with_the_whole(zooming, mode):
     zooming.adapt = mode
     zooming.model.config = replace(zooming.model.config, context=0.5)
-    seen, find = [], zooming.model.forward
+    seen = []
 
-    def look(pixels, guidance):
+    def encode(pixels, guidance):
         seen.append(tuple(pixels.shape[-2:]))
-        return find(pixels, guidance)
+        return [pixels, guidance]
 
-    zooming.model.forward = look
+    zooming.model.encode = encode
     zooming.click(100, 80)
     whole, window = zooming._frame, zooming._now.frame
-    if mode.image is None:
-        assert seen == [whole.size, window.size]  # what the whole image shows is not computed twice
+    assert seen == [whole.size, window.size]  # the encoder has looked at each once
     clicks = zooming.clicks
-    each = [find(frame.pixels, frame.guidance(clicks))[0, 0] for frame in (window, whole)]
+    each = [zooming.model.decode([frame.pixels, frame.guidance(clicks)], frame.size)[0, 0] for frame in (window, whole)]
     np.testing.assert_allclose(zooming._now.logits, (each[0] + window.part_of(each[1])) / 2, rtol=1e-5)
 
 
@@ -390,7 +394,7 @@ def test_a_click_answered_together_with_the_next_is_looked_at_twice_too(zooming)
 def test_a_first_click_that_finds_nothing_or_most_of_the_image_stays_with_the_whole(zooming):
     for answer in (-1.0, 1.0):
         zooming.reset()
-        zooming.model.forward = lambda pixels, guidance, answer=answer: torch.full((1, 1, *pixels.shape[-2:]), answer)
+        says(zooming.model, lambda pixels, guidance, answer=answer: torch.full((1, 1, *pixels.shape[-2:]), answer))
         zooming.click(100, 80)
         assert zooming._now.frame is zooming._frame
 
@@ -417,11 +421,11 @@ def test_the_answer_for_a_window_is_averaged_with_that_for_the_whole(tiny_model,
             is_whole = pixels.shape[-2:] == session._frame.size
             return torch.full((1, 1, *pixels.shape[-2:]), -1.0 if is_whole else 1.0) + 0 * parameter.sum()
 
-        session.model.forward = tell
+        says(session.model, tell)
         session.click(100, 80)
         assert not session.mask.any()
         window = Window(60, 80, 100, 120)
-        session._look = lambda clicks, mask=None: Frame(session.image, session.model, window)
+        session._window = lambda clicks, mask: window
         early = []
         session.click(100, 80, on_prediction=early.append)
         top, left, bottom, right = window
@@ -460,7 +464,7 @@ def test_a_sequence_learns_from_the_whole_image_and_from_the_window(tiny_model, 
     assert frame.window == (0, 0, 200, 300)
     assert torch.equal(prediction, frame.at_frame_size(mask))
     assert torch.equal(target, view.at_frame_size(mask))
-    assert view.window == session._look(now.clicks).window != frame.window  # what a further click would see
+    assert view.window == session._look(now.clicks, mask).window != frame.window  # what a further click would see
 
 
 class Nothing:
