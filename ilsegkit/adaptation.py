@@ -177,7 +177,7 @@ def adapt(
     model : InteractiveSegmenter
         In evaluation mode.
     frame : Frame
-        The image.
+        The image, or a window of it; the loss is of what `Frame.decode` gives, which may be an average of the two.
     clicks : sequence of Click
         All the clicks of the object, in image pixels.
     prediction : Tensor, frame.size, or None

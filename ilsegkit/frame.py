@@ -1,4 +1,4 @@
-"""An image, or a window of it, at the size the network works at, and the way there and back."""
+"""An image, or a window of it, at the size the network works at: the way there, the network's answer, and the way back."""
 
 from __future__ import annotations
 
