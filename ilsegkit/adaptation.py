@@ -181,8 +181,8 @@ def adapt(
     clicks : sequence of Click
         All the clicks of the object, in image pixels.
     prediction : Tensor, frame.size, or None
-        p of Eq. 4: the binarised prediction, 0 and 1, held fixed. None for what the network says before the first step, as in
-        Algorithm 1 (line 5 of it in chapter 04); that costs no pass of its own.
+        p of Eq. 4: the binarised prediction, 0 and 1, held fixed. None for the answer before the first step, as in
+        Algorithm 1 (line 5 of it in chapter 04), corrected as `Frame.answer` does; that costs no pass of its own.
     settings : Settings
         `keep` is not looked at here; see `shown`.
     anchor : mapping of name to Tensor
@@ -220,8 +220,6 @@ def adapt(
             last, notice = True, "adapting was stopped"
         with torch.set_grad_enabled(not last):
             logits = frame.decode(model, frame.encode(model, shown) if features is None else features)
-        if step == 0 and on_prediction is not None and not last:
-            on_prediction(logits.detach())
         if not torch.isfinite(logits).all():
             if good is None:
                 return Outcome(0, logits.detach(), "the network gives numbers that are not finite")
@@ -231,8 +229,11 @@ def adapt(
             optimizer.state.clear()
             return Outcome(step - 1, good[1], "a learning step gave numbers that are not finite; it was undone")
         good = {name: value.detach().clone() for name, value in parameters.items()}, logits.detach()
-        if prediction is None:
-            prediction = (good[1] > 0).float()
+        if prediction is None or (step == 0 and on_prediction is not None):
+            early = frame.answer(good[1], clicks)
+            if on_prediction is not None and not last:
+                on_prediction(early)
+            prediction = (early > 0).float() if prediction is None else prediction
         if last or (settings.confident is not None and frame.respected(good[1], clicks, settings.confident)):
             break
         forgetting = forgetting_loss(parameters.items(), anchor, importance) if settings.gamma else 0.0

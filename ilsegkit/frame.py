@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from .appearance import with_appearance
 from .clicks import Click
 from .guidance import correction_map, guidance_maps
 from .model import InteractiveSegmenter
@@ -106,6 +107,7 @@ class Frame:
         self.pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].to(model.device).float()
         self._radius = model.config.click_radius
         self._around, self._share = around, model.config.context
+        self._appearance = 0.0 if model.config.zoom is None else model.config.appearance
 
     def clicks(self, clicks: Iterable[Click]) -> list[Click]:
         """Clicks of the image as clicks of the frame; those outside the window are left out."""
@@ -143,6 +145,15 @@ class Frame:
         if self._around is None:
             return logits
         return (1 - self._share) * logits + self._share * self.part_of(self._around.decode(model, features[1:]))
+
+    def answer(self, logits: Tensor, clicks: Iterable[Click]) -> Tensor:
+        """What the person sees: the network's logits, ``size``, corrected by the frame's colours where the model says so."""
+        if not self._appearance or not torch.isfinite(logits).all():
+            return logits
+        image = self.pixels[0].permute(1, 2, 0).byte().cpu().numpy()
+        guidance = self.guidance(clicks)[0].bool().cpu().numpy()
+        answer = with_appearance(logits.detach().float().cpu().numpy(), image, guidance, self._appearance)
+        return torch.from_numpy(answer).to(logits)
 
     def guidance(self, clicks: Iterable[Click]) -> Tensor:
         """Guidance channels for clicks of the image: ``(1, 2, *size)``."""

@@ -52,6 +52,8 @@ class ModelConfig:
     context : float
         With a zoom, the share of the whole image's logits in the answer for a window, in 0-1: the window shows fine borders,
         the whole image what is beyond them.
+    appearance : float
+        With a zoom, how much the colours of this image have a say in the answer; see `ilsegkit.appearance`. 0 for none.
     mean, std : tuple of 3 floats
         Normalisation of RGB values in 0-255.
     """
@@ -64,6 +66,7 @@ class ModelConfig:
     click_radius: float = 3.0
     zoom: float | None = None
     context: float = 0.5
+    appearance: float = 0.5
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
 

@@ -210,7 +210,7 @@ class Session:
                 outcome = adapt(
                     self.model, frame, clicks, None, settings, self._anchor, on_step=on_step, on_prediction=show, known=known
                 )
-                logits, self.notice = outcome.logits, outcome.notice
+                logits, self.notice = frame.answer(outcome.logits, clicks), outcome.notice
         except BaseException:  # out of memory, or interrupted by the user: as if the click had not been made
             self._load(self._now.weights or self._sequence)
             raise
@@ -412,7 +412,7 @@ class Session:
 
     @torch.no_grad()
     def _logits(self, frame: Frame, clicks: tuple[Click, ...], known: Known | None = None) -> Tensor:
-        return frame.decode(self.model, frame.encode(self.model, clicks, known))
+        return frame.answer(frame.decode(self.model, frame.encode(self.model, clicks, known)), clicks)
 
     def _require_frame(self) -> Frame:
         if self._frame is None:

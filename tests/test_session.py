@@ -335,7 +335,7 @@ def says(model, answer):
 @pytest.fixture
 def zooming(tiny_model):
     """Sees a window of 32 pixels around what it has found, and nothing else."""
-    tiny_model.config = replace(tiny_model.config, zoom=1.4, context=0.0)
+    tiny_model.config = replace(tiny_model.config, zoom=1.4, context=0.0, appearance=0.0)
     large = np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8)
 
     def find(pixels, guidance):  # what is near a click, 6 pixels of the frame
@@ -412,7 +412,7 @@ def test_the_answer_for_a_window_is_averaged_with_that_for_the_whole(tiny_model,
     """By a network that says 1 of a window and -1 of the whole image, which is larger than it."""
 
     def probability(share):
-        tiny_model.config = replace(tiny_model.config, zoom=1.4, context=share)
+        tiny_model.config = replace(tiny_model.config, zoom=1.4, context=share, appearance=0.0)
         session = ils.Session(tiny_model, mode)
         session.set_image(np.zeros((200, 300, 3), np.uint8))
         parameter = next(session.model.parameters())

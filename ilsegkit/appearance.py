@@ -1,0 +1,149 @@
+"""What the colours of this image say of the object: a model of them, made anew for every answer of the network.
+
+A network has to know the look of things from its training; on images of another kind it knows little of it. But what it
+finds, together with the clicks, shows which colours are the object's here. That is how GrabCut segments (Rother et al.,
+"GrabCut", SIGGRAPH 2004), which knows nothing else; here the colours have a say in what the network leaves open. The border is
+then drawn to the image's edges by a guided filter (He et al., "Guided Image Filtering", ECCV 2010).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+from scipy.special import expit, logit
+
+__all__ = ["color_evidence", "guided_filter", "with_appearance"]
+
+#: Values of a colour channel that are told apart, and by how many of them colours are blurred, as a standard deviation.
+LEVELS, BLUR = 32, 2.0
+
+#: Pixels that the network is so sure of show the object's colours and the background's.
+SURE = 0.8
+
+#: The share of the clicked pixels in the colours.
+CLICKED = 0.5
+
+#: The most that a colour says for or against the object, as a log-likelihood ratio.
+MOST = 2.0
+
+#: How often a colour that has not been seen is expected, relative to colours that are all equally frequent.
+UNSEEN = 0.1
+
+#: Of the guided filter: half of the window's side, in pixels, and the variance of colours, in 0-1, that counts as an edge.
+REACH, EDGE = 6, 1e-5
+
+
+def color_evidence(image: np.ndarray, probability: np.ndarray, guidance: np.ndarray) -> np.ndarray:
+    """How much more likely each pixel's colour is on the object than on the background.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, (height, width, 3)
+        RGB.
+    probability : ndarray of float, (height, width)
+        Of each pixel to belong to the object, in 0-1.
+    guidance : ndarray of bool, (2, height, width)
+        Clicked as object, and as background; see `ilsegkit.guidance.guidance_maps`.
+
+    Returns
+    -------
+    ndarray of float32, (height, width)
+        Logarithm of the ratio of likelihoods, in ±`MOST`; 0 everywhere if there is nothing to learn one of the two from.
+
+    Examples
+    --------
+    >>> image = np.zeros((20, 20, 3), np.uint8)
+    >>> image[5:15, 5:15] = 200
+    >>> probability = np.full((20, 20), 0.1)
+    >>> probability[8:12, 8:12] = 0.9  # only the middle of the square has been found
+    >>> evidence = color_evidence(image, probability, np.zeros((2, 20, 20), bool))
+    >>> bool(evidence[6, 6] > 0), bool(evidence[1, 1] < 0)
+    (True, True)
+    """
+    levels = image.astype(np.int64) * LEVELS // 256
+    color = (levels[..., 0] * LEVELS + levels[..., 1]) * LEVELS + levels[..., 2]
+    seen = []
+    for likely, clicked in zip((probability, 1 - probability), guidance, strict=True):
+        counts = np.zeros(LEVELS**3)
+        for pixels, share in ((np.where(likely > SURE, likely, 0.0), 1 - CLICKED), (clicked, CLICKED)):
+            if pixels.any():
+                counts += share / pixels.sum() * np.bincount(color.ravel(), pixels.ravel(), LEVELS**3)
+        if not counts.any():
+            return np.zeros(probability.shape, np.float32)
+        density = ndimage.gaussian_filter(counts.reshape((LEVELS,) * 3), BLUR, mode="nearest")
+        seen.append(density.ravel() / counts.sum() + UNSEEN / LEVELS**3)
+    ratio = np.log(seen[0] / seen[1]).clip(-MOST, MOST).astype(np.float32)
+    return ndimage.uniform_filter(ratio[color], 3)
+
+
+def guided_filter(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values smoothed but for the image's edges: around each pixel, the linear function of the colours that fits them best.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, (height, width, 3)
+        RGB.
+    values : ndarray of float, (height, width)
+
+    Returns
+    -------
+    ndarray of float32, (height, width)
+    """
+
+    def mean(a: np.ndarray) -> np.ndarray:
+        return ndimage.uniform_filter(a, 2 * REACH + 1)
+
+    rgb = np.moveaxis(image, -1, 0) / 255  # in 64 bits: where colours lie on a line, the determinant is small
+    values = values.astype(np.float64)
+    means, level = np.stack([mean(channel) for channel in rgb]), mean(values)
+    with_values = np.stack([mean(channel * values) for channel in rgb]) - means * level
+    (a, b, c), (d, e), (f,) = (
+        [mean(rgb[i] * rgb[j]) - means[i] * means[j] + (EDGE if i == j else 0) for j in range(i, 3)] for i in range(3)
+    )
+    # The inverse of the symmetric matrix of covariances [[a, b, c], [b, d, e], [c, e, f]], by its cofactors.
+    inverse = np.array(
+        [[d * f - e * e, c * e - b * f, b * e - c * d], [0 * a, a * f - c * c, b * c - a * e], [0 * a, 0 * a, a * d - b * b]]
+    )
+    for i in range(3):
+        for j in range(i):
+            inverse[i, j] = inverse[j, i]
+    determinant = a * inverse[0, 0] + b * inverse[0, 1] + c * inverse[0, 2]
+    slopes = np.einsum("ijhw,jhw->ihw", inverse, with_values) / determinant
+    offset = level - (slopes * means).sum(0)
+    return sum(mean(slope) * channel for slope, channel in zip(slopes, rgb, strict=True)) + mean(offset)
+
+
+def with_appearance(logits: np.ndarray, image: np.ndarray, guidance: np.ndarray, weight: float) -> np.ndarray:
+    """The network's answer, corrected by the image's colours and drawn to its edges.
+
+    Parameters
+    ----------
+    logits : ndarray of float, (height, width)
+        What the network says.
+    image, guidance
+        As for `color_evidence`.
+    weight : float
+        What the colours say is multiplied by it and added to the logits.
+
+    Returns
+    -------
+    ndarray of float32, (height, width)
+        Logits. Around a click, never less for the click's label than the network's own.
+
+    Examples
+    --------
+    >>> image = np.zeros((30, 30, 3), np.uint8)
+    >>> image[5:25, 5:25] = 200
+    >>> logits = np.full((30, 30), -3.0)
+    >>> logits[4:26, 4:15] = 3  # half of the square, and a little more than it to the left
+    >>> guidance = np.zeros((2, 30, 30), bool)
+    >>> answer = with_appearance(logits, image, guidance, 0.5)
+    >>> bool(answer[15, 5] > 0), bool(answer[15, 4] > 0)
+    (True, False)
+    """
+    logits = logits.astype(np.float32)
+    answer = logits + weight * color_evidence(image, expit(logits), guidance)
+    answer = logit(guided_filter(image, expit(answer)).clip(1e-4, 1 - 1e-4))
+    foreground, background = guidance
+    answer = np.where(foreground, np.maximum(answer, logits), answer)
+    return np.where(background, np.minimum(answer, logits), answer).astype(np.float32)

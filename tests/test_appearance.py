@@ -1,0 +1,151 @@
+"""The colours of an image: by images whose colours say all, or nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import ilsegkit as ils
+from ilsegkit import adaptation
+from ilsegkit.adaptation import Settings, adapt
+from ilsegkit.appearance import EDGE, MOST, REACH, color_evidence, guided_filter, with_appearance
+from ilsegkit.frame import Frame
+
+NO_CLICKS = np.zeros((2, 40, 60), bool)
+
+
+@pytest.fixture
+def square():
+    """Red on green, with noise; 16 x 20 pixels."""
+    image = np.full((40, 60, 3), (40, 160, 60), np.uint8)
+    image[12:28, 20:40] = (180, 50, 60)
+    noisy = image + np.random.default_rng(0).normal(0, 6, image.shape)
+    mask = np.zeros((40, 60), bool)
+    mask[12:28, 20:40] = True
+    return noisy.clip(0, 255).astype(np.uint8), mask
+
+
+def test_colours_of_what_was_found_are_found_elsewhere(square):
+    image, mask = square
+    probability = np.full(mask.shape, 0.1)
+    probability[16:24, 24:36] = 0.95
+    evidence = color_evidence(image, probability, NO_CLICKS)
+    inside, outside = mask.copy(), ~mask
+    for at in (np.s_[11:13], np.s_[27:29]):  # one pixel of blur
+        inside[at], outside[at] = False, False
+    for at in (np.s_[:, 19:21], np.s_[:, 39:41]):
+        inside[at], outside[at] = False, False
+    assert evidence[inside].min() > 1
+    assert evidence[outside].max() < -1
+    assert np.abs(evidence).max() <= MOST
+
+
+def test_clicks_show_colours_too(square):
+    image, _ = square
+    unsure = np.full(image.shape[:2], 0.5)
+    assert not color_evidence(image, unsure, NO_CLICKS).any()
+    clicks = NO_CLICKS.copy()
+    clicks[0, 18:21, 28:31] = True
+    assert not color_evidence(image, unsure, clicks).any()  # of the background nothing is known
+    clicks[1, 3:6, 3:6] = True
+    evidence = color_evidence(image, unsure, clicks)
+    assert evidence[20, 30] > 0 > evidence[36, 50]
+    np.testing.assert_allclose(color_evidence(image, unsure, clicks[::-1]), -evidence, atol=1e-5)
+
+
+def test_one_colour_says_nothing():
+    probability = np.full((40, 60), 0.1)
+    probability[10:20, 10:20] = 0.9
+    assert np.abs(color_evidence(np.full((40, 60, 3), 77, np.uint8), probability, NO_CLICKS)).max() < 1e-5
+
+
+def test_the_guided_filter_is_a_local_linear_regression(square):
+    """Against least squares, window by window (Eq. 5 to 8 of He et al.)."""
+    image, mask = square
+    rng = np.random.default_rng(1)
+    values = mask + rng.normal(0, 0.1, mask.shape)
+    rgb = image.reshape(-1, 3) / 255
+    index = np.pad(np.arange(mask.size).reshape(mask.shape), REACH, mode="symmetric")
+    fits = np.zeros((*mask.shape, 4))
+    for row, column in np.ndindex(mask.shape):
+        seen = index[row : row + 2 * REACH + 1, column : column + 2 * REACH + 1].ravel()
+        x, y = rgb[seen], values.ravel()[seen]
+        centred = x - x.mean(0)
+        slope = np.linalg.solve(centred.T @ centred / len(seen) + EDGE * np.eye(3), centred.T @ (y - y.mean()) / len(seen))
+        fits[row, column] = [*slope, y.mean() - x.mean(0) @ slope]
+    fits = np.pad(fits, ((REACH, REACH), (REACH, REACH), (0, 0)), mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(fits, (2 * REACH + 1, 2 * REACH + 1), (0, 1)).mean((-1, -2))
+    expected = (windows[..., :3] * rgb.reshape(*mask.shape, 3)).sum(-1) + windows[..., 3]
+    np.testing.assert_allclose(guided_filter(image, values), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("image", [np.zeros((40, 60, 3), np.uint8), np.full((1, 1, 3), 9, np.uint8)])
+def test_without_edges_it_is_a_mean(image):
+    values = np.full(image.shape[:2], 0.25)
+    np.testing.assert_allclose(guided_filter(image, values), values, atol=1e-6)
+
+
+def test_the_border_goes_to_the_edge_of_the_colours(square):
+    image, mask = square
+    rough = np.full(mask.shape, -3.0)
+    rough[11:27, 21:42] = 3.0  # off by one or two pixels
+    answer = with_appearance(rough, image, NO_CLICKS, 0.5) > 0
+    assert (answer ^ mask).sum() < 0.2 * ((rough > 0) ^ mask).sum()
+    assert np.isfinite(with_appearance(1e4 * rough, image, NO_CLICKS, 0.5)).all()
+
+
+def test_a_click_that_the_network_respects_stays_respected(square):
+    """Even one that is wrong: colours do not overrule the person."""
+    image, mask = square
+    logits = np.where(mask, 3.0, -3.0)
+    logits[4:9, 4:9], logits[18:23, 28:33] = 0.5, -0.5
+    clicks = NO_CLICKS.copy()
+    clicks[0, 5:8, 5:8] = clicks[1, 19:22, 29:32] = True
+    free = with_appearance(logits, image, NO_CLICKS, 0.5)
+    assert (free[5:8, 5:8] < 0).all()
+    assert (free[19:22, 29:32] > 0).all()
+    held = with_appearance(logits, image, clicks, 0.5)
+    assert (held[5:8, 5:8] >= 0.5).all()
+    assert (held[19:22, 29:32] <= -0.5).all()
+
+
+def test_it_comes_with_the_zoom_and_can_be_turned_off(tiny_model, square):
+    image, mask = square
+    clicks, rough = [ils.Click(30, 20)], torch.full((43, 64), -2.0)
+    for changes, changed in (({}, False), ({"zoom": 1.4, "appearance": 0.0}, False), ({"appearance": 0.5}, True)):
+        tiny_model.config = replace(tiny_model.config, **changes)
+        frame = Frame(image, tiny_model)
+        logits = rough + 4 * frame.at_frame_size(mask)
+        answer = frame.answer(logits, clicks)
+        assert (answer.shape, answer.dtype) == (logits.shape, logits.dtype)
+        assert torch.equal(answer, logits) != changed
+    broken = torch.full(frame.size, torch.nan)
+    assert frame.answer(broken, clicks) is broken  # for others to notice
+
+
+def test_ia_learns_from_the_mask_that_was_seen(tiny_model, square, monkeypatch):
+    tiny_model.config = replace(tiny_model.config, zoom=1.4)
+    frame, seen, used = Frame(square[0], tiny_model), [], []
+    loss = adaptation.adaptation_loss
+    monkeypatch.setattr(adaptation, "adaptation_loss", lambda *a: used.append(a[2]) or loss(*a))
+    anchor = {name: value.detach().clone() for name, value in tiny_model.named_parameters()}
+    ia = Settings(steps=2, rate=1e-3, lam=0.5, gamma=0.0)
+    adapt(tiny_model, frame, [ils.Click(30, 20)], None, ia, anchor, on_prediction=seen.append)
+    assert len(used) == 2
+    assert all(torch.equal(p, (seen[0] > 0).float()) for p in used)
+
+
+@pytest.mark.parametrize("mode", ["none", "IA"])
+def test_a_session_shows_the_corrected_answer(tiny_model, square, mode):
+    tiny_model.config = replace(tiny_model.config, zoom=1.4)
+    session = ils.Session(tiny_model, mode)
+    session.set_image(square[0])
+    mask = session.click(30, 20)
+    frame = session._now.frame or session._frame
+    with torch.no_grad():
+        plain = frame.decode(session.model, frame.encode(session.model, session.clicks))
+    answer = frame.answer(plain, session.clicks)
+    assert not torch.equal(answer, plain)
+    np.testing.assert_allclose(session._now.logits, answer, atol=1e-5)
+    np.testing.assert_array_equal(session.predict() > 0.5, mask)
