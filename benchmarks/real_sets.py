@@ -9,6 +9,10 @@ from all that is there.
 With --literal, the bundled model's shortcuts against Algorithm 1 to the letter, on fewer objects: seconds a click, not tenths.
 
     python benchmarks/real_sets.py --literal --most 10 --out runs/real_literal
+
+The network alone, without what the colours of the image say:
+
+    python benchmarks/real_sets.py --appearance 0 --modes none --out runs/real_network
 """
 
 from dataclasses import replace
@@ -73,12 +77,15 @@ def main(
     data: Path = Path("../shared/data"),
     weights: Path | None = None,
     most: Annotated[int, typer.Option(help="objects of each set at most")] = 30,
+    appearance: Annotated[float | None, typer.Option(help="weight of the image's colours; as stored if left out")] = None,
     out: Path = Path("runs/real_sets"),
     threads: int = 1,
 ) -> None:
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     model = ils.load_model(weights, "cpu")
+    if appearance is not None:
+        model.config = replace(model.config, appearance=appearance)
     for name in sets:
         objects = dataset(name, data, most)
         for mode in [*modes, *(LITERAL if literal else ())]:
