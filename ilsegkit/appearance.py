@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import expit, logit
 
-__all__ = ["color_evidence", "guided_filter", "with_appearance"]
+__all__ = ["color_evidence", "guided_filter", "with_appearance", "without_specks"]
 
 #: Values of a colour channel that are told apart, and by how many of them colours are blurred, as a standard deviation.
 LEVELS, BLUR = 32, 2.0
@@ -31,6 +31,9 @@ UNSEEN = 0.1
 
 #: Of the guided filter: half of the window's side, in pixels, and the variance of colours, in 0-1, that counts as an edge.
 REACH, EDGE = 6, 1e-5
+
+#: A part of the object, or a hole in it, that is smaller than this share of the object is a speck.
+SPECK = 0.005
 
 
 def color_evidence(image: np.ndarray, probability: np.ndarray, guidance: np.ndarray) -> np.ndarray:
@@ -116,8 +119,44 @@ def guided_filter(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     return (mean(slopes) * rgb).sum(0) + mean(level - (slopes * means).sum(0))
 
 
+def without_specks(logits: np.ndarray, guidance: np.ndarray) -> np.ndarray:
+    """Logits whose sign is turned where the object has specks, and where it has holes that small, unless one was clicked.
+
+    Where a colour of the object is found elsewhere, colours leave such specks; what was clicked is there for a reason.
+
+    Parameters
+    ----------
+    logits : ndarray of float, (height, width)
+    guidance
+        As for `color_evidence`.
+
+    Returns
+    -------
+    ndarray of float, (height, width)
+
+    Examples
+    --------
+    >>> logits = np.full((40, 40), -3.0)
+    >>> logits[5:35, 5:25] = 3
+    >>> logits[20, 30] = logits[30, 30] = 3  # two specks
+    >>> guidance = np.zeros((2, 40, 40), bool)
+    >>> guidance[0, 30, 30] = True
+    >>> answer = without_specks(logits, guidance)
+    >>> bool(answer[20, 30] > 0), bool(answer[30, 30] > 0)
+    (False, True)
+    """
+    least = SPECK * np.count_nonzero(logits > 0)
+    for sign, clicked in zip((1, -1), guidance, strict=True):
+        parts, _ = ndimage.label(sign * logits > 0)
+        speck = np.bincount(parts.ravel()) < least
+        speck[0] = False  # all that is no part
+        speck[parts[clicked]] = False
+        logits = np.where(speck[parts], -logits, logits)
+    return logits
+
+
 def with_appearance(logits: np.ndarray, image: np.ndarray, guidance: np.ndarray, weight: float) -> np.ndarray:
-    """The network's answer, corrected by the image's colours and drawn to its edges.
+    """The network's answer, corrected by the image's colours and drawn to its edges, without specks.
 
     Parameters
     ----------
@@ -149,4 +188,5 @@ def with_appearance(logits: np.ndarray, image: np.ndarray, guidance: np.ndarray,
     answer = logit(guided_filter(image, expit(answer)).clip(1e-4, 1 - 1e-4))
     foreground, background = guidance
     answer = np.where(foreground, np.maximum(answer, logits), answer)
-    return np.where(background, np.minimum(answer, logits), answer).astype(np.float32)
+    answer = np.where(background, np.minimum(answer, logits), answer).astype(np.float32)
+    return without_specks(answer, guidance)

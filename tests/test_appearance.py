@@ -9,7 +9,7 @@ import torch
 import ilsegkit as ils
 from ilsegkit import adaptation
 from ilsegkit.adaptation import Settings, adapt
-from ilsegkit.appearance import EDGE, MOST, REACH, color_evidence, guided_filter, with_appearance
+from ilsegkit.appearance import EDGE, MOST, REACH, color_evidence, guided_filter, with_appearance, without_specks
 from ilsegkit.frame import Frame
 
 NO_CLICKS = np.zeros((2, 40, 60), bool)
@@ -93,6 +93,30 @@ def test_the_border_goes_to_the_edge_of_the_colours(square):
     answer = with_appearance(rough, image, NO_CLICKS, 0.5) > 0
     assert (answer ^ mask).sum() < 0.2 * ((rough > 0) ^ mask).sum()
     assert np.isfinite(with_appearance(1e4 * rough, image, NO_CLICKS, 0.5)).all()
+
+
+def test_specks_go_unless_they_were_clicked():
+    logits = np.full((40, 60), -2.0)
+    logits[5:35, 5:35] = 2.0  # 900 pixels: four are a speck, five are none
+    specks, parts = (np.s_[2:4, 50:52], np.s_[20:22, 50:52]), (np.s_[30:31, 50:55], np.s_[38:39, 0:5])
+    for part in (*specks, *parts):
+        logits[part] = 1.0
+    hole, clicked_hole = np.s_[10:12, 10:12], np.s_[20:22, 20:22]
+    logits[hole] = logits[clicked_hole] = -1.0
+    clicks = NO_CLICKS.copy()
+    clicks[0, 20, 50] = clicks[1, 21, 21] = True
+    expected = logits.copy()
+    expected[specks[0]], expected[hole] = -1.0, 1.0
+    np.testing.assert_array_equal(without_specks(logits, clicks), expected)
+    clicks[:, 20:22, 20:22] = [[[True]], [[False]]]  # now as object: the click that was missed has its label
+    expected[clicked_hole], expected[specks[1]] = 1.0, 1.0
+    np.testing.assert_array_equal(without_specks(logits, clicks), expected)
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.0, 0.0])
+def test_without_parts_there_are_no_specks(value):
+    logits = np.full((40, 60), value)
+    np.testing.assert_array_equal(without_specks(logits, NO_CLICKS), logits)
 
 
 def test_a_click_that_the_network_respects_stays_respected(square):
