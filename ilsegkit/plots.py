@@ -199,4 +199,4 @@ def learning_curves(
     ax.set_title(title, fontsize=10)
     ax.grid(alpha=0.3)
     if legend:
-        ax.legend(loc="lower right")
+        ax.legend()  # where the curves leave room
