@@ -1,29 +1,38 @@
-"""What the colours of this image say of the object: a model of them, made anew for every answer of the network.
+"""What colours and textures say of the object in this image: a model of them, made anew for every answer of the network.
 
 A network has to know the look of things from its training; on images of another kind it knows little of it. But what it
-finds, together with the clicks, shows which colours are the object's here. That is how GrabCut segments (Rother et al.,
-"GrabCut", SIGGRAPH 2004), which knows nothing else; here the colours have a say in what the network leaves open. The border is
-then drawn to the image's edges by a guided filter (He et al., "Guided Image Filtering", ECCV 2010).
+finds, together with the clicks, shows how the object looks here. That is how GrabCut segments (Rother et al.,
+"GrabCut", SIGGRAPH 2004), which knows nothing but colours; here they have a say in what the network leaves open, and so have
+the textures that the first blocks of its encoder see, told apart by Fisher's linear discriminant (Hastie et al., "The Elements
+of Statistical Learning", section 4.3). The border is then drawn to the image's edges by a guided filter (He et al., "Guided
+Image Filtering", ECCV 2010).
 """
 
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 from scipy.special import expit, logit
 
-__all__ = ["color_evidence", "guided_filter", "with_appearance", "without_specks"]
+__all__ = ["STRIDE", "color_evidence", "guided_filter", "texture_evidence", "with_appearance", "without_specks"]
 
 #: Values of a colour channel that are told apart, and by how many of them colours are blurred, as a standard deviation.
 LEVELS, BLUR = 32, 2.0
 
-#: Pixels that the network is so sure of show the object's colours and the background's.
+#: Textures are known for squares of so many pixels on a side.
+STRIDE = 4
+
+#: How much rounder than it is the spread of textures is taken to be: few of them have been seen for certain.
+RIDGE = 0.1
+
+#: Pixels that the network is so sure of show the object's looks and the background's.
 SURE = 0.8
 
-#: The share of the clicked pixels in the colours.
+#: The share of the clicked pixels in them.
 CLICKED = 0.5
 
-#: The most that a colour says for or against the object, as a log-likelihood ratio.
+#: The most that a colour, or a texture, says for or against the object, as a log-likelihood ratio.
 MOST = 2.0
 
 #: How often a colour that has not been seen is expected, relative to colours that are all equally frequent.
@@ -34,6 +43,20 @@ REACH, EDGE = 6, 1e-5
 
 #: A part of the object, or a hole in it, that is smaller than this share of the object is a speck.
 SPECK = 0.005
+
+
+def _examples(probability: np.ndarray, guidance: np.ndarray) -> list[np.ndarray] | None:
+    """How much each pixel is an example of the object, and of the background; both sum to 1. None if one has no example."""
+    examples = []
+    for likely, clicked in zip((probability, 1 - probability), guidance, strict=True):
+        shown = np.zeros(probability.shape)
+        for pixels, share in ((np.where(likely > SURE, likely, 0.0), 1 - CLICKED), (clicked, CLICKED)):
+            if pixels.any():
+                shown += share / pixels.sum() * pixels
+        if not shown.any():
+            return None
+        examples.append(shown / shown.sum())
+    return examples
 
 
 def color_evidence(image: np.ndarray, probability: np.ndarray, guidance: np.ndarray) -> np.ndarray:
@@ -63,20 +86,63 @@ def color_evidence(image: np.ndarray, probability: np.ndarray, guidance: np.ndar
     >>> bool(evidence[6, 6] > 0), bool(evidence[1, 1] < 0)
     (True, True)
     """
+    examples = _examples(probability, guidance)
+    if examples is None:
+        return np.zeros(probability.shape, np.float32)
     levels = image.astype(np.int64) * LEVELS // 256
     color = (levels[..., 0] * LEVELS + levels[..., 1]) * LEVELS + levels[..., 2]
     seen = []
-    for likely, clicked in zip((probability, 1 - probability), guidance, strict=True):
-        counts = np.zeros(LEVELS**3)
-        for pixels, share in ((np.where(likely > SURE, likely, 0.0), 1 - CLICKED), (clicked, CLICKED)):
-            if pixels.any():
-                counts += share / pixels.sum() * np.bincount(color.ravel(), pixels.ravel(), LEVELS**3)
-        if not counts.any():
-            return np.zeros(probability.shape, np.float32)
-        density = ndimage.gaussian_filter(counts.reshape((LEVELS,) * 3), BLUR, mode="nearest")
-        seen.append(density.ravel() / counts.sum() + UNSEEN / LEVELS**3)
+    for shown in examples:
+        counts = np.bincount(color.ravel(), shown.ravel(), LEVELS**3).reshape((LEVELS,) * 3)
+        seen.append(ndimage.gaussian_filter(counts, BLUR, mode="nearest").ravel() + UNSEEN / LEVELS**3)
     ratio = np.log(seen[0] / seen[1]).clip(-MOST, MOST).astype(np.float32)
     return ndimage.uniform_filter(ratio[color], 3)
+
+
+def texture_evidence(textures: np.ndarray, probability: np.ndarray, guidance: np.ndarray) -> np.ndarray:
+    """How much more likely each square's texture is on the object than on the background, by a linear discriminant.
+
+    Parameters
+    ----------
+    textures : ndarray of float, (channels, ceil(height / `STRIDE`), ceil(width / `STRIDE`))
+        Of squares of pixels, from the top left; see `ilsegkit.frame.Frame.textures`.
+    probability, guidance
+        As for `color_evidence`.
+
+    Returns
+    -------
+    ndarray of float32, (height, width)
+        As from `color_evidence`: two normal distributions of the same spread are compared.
+
+    Examples
+    --------
+    >>> textures = np.random.default_rng(0).normal(0, 0.1, (2, 10, 10))
+    >>> textures[0, 2:8, 2:8] += 1
+    >>> probability = np.full((40, 40), 0.1)
+    >>> probability[16:24, 16:24] = 0.9  # only the middle of the square has been found
+    >>> evidence = texture_evidence(textures, probability, np.zeros((2, 40, 40), bool))
+    >>> bool(evidence[12, 12] > 0), bool(evidence[2, 2] < 0)
+    (True, True)
+    """
+    examples = _examples(probability, guidance)
+    if examples is None:
+        return np.zeros(probability.shape, np.float32)
+    (channels, rows, columns), (height, width) = textures.shape, probability.shape
+    of = textures.reshape(channels, -1).T.astype(np.float64)
+    means, spread = [], np.zeros((channels, channels))
+    for shown in examples:
+        padded = np.pad(shown, ((0, rows * STRIDE - height), (0, columns * STRIDE - width)))
+        weights = padded.reshape(rows, STRIDE, columns, STRIDE).sum((1, 3)).ravel()
+        there = weights > 0
+        seen, weights = of[there], weights[there]
+        means.append(weights @ seen)
+        apart = (seen - means[-1]) * np.sqrt(weights)[:, None]
+        spread += apart.T @ apart / 2
+    spread += (RIDGE * np.trace(spread) / channels + 1e-9) * np.eye(channels)
+    direction = np.linalg.solve(spread, means[0] - means[1])
+    ratio = ((of - (means[0] + means[1]) / 2) @ direction).clip(-MOST, MOST).reshape(rows, columns)
+    large = Image.fromarray(ratio.astype(np.float32)).resize((columns * STRIDE, rows * STRIDE), Image.Resampling.BILINEAR)
+    return np.asarray(large)[:height, :width]
 
 
 def guided_filter(image: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -155,17 +221,19 @@ def without_specks(logits: np.ndarray, guidance: np.ndarray) -> np.ndarray:
     return logits
 
 
-def with_appearance(logits: np.ndarray, image: np.ndarray, guidance: np.ndarray, weight: float) -> np.ndarray:
-    """The network's answer, corrected by the image's colours and drawn to its edges, without specks.
+def with_appearance(
+    logits: np.ndarray, image: np.ndarray, textures: np.ndarray, guidance: np.ndarray, weight: float
+) -> np.ndarray:
+    """The network's answer, corrected by the image's colours and textures and drawn to its edges, without specks.
 
     Parameters
     ----------
     logits : ndarray of float, (height, width)
         What the network says.
-    image, guidance
-        As for `color_evidence`.
+    image, textures, guidance
+        As for `color_evidence` and `texture_evidence`.
     weight : float
-        What the colours say is multiplied by it and added to the logits.
+        What colours and textures say is multiplied by it and added to the logits.
 
     Returns
     -------
@@ -179,12 +247,14 @@ def with_appearance(logits: np.ndarray, image: np.ndarray, guidance: np.ndarray,
     >>> logits = np.full((30, 30), -3.0)
     >>> logits[4:26, 4:15] = 3  # half of the square, and a little more than it to the left
     >>> guidance = np.zeros((2, 30, 30), bool)
-    >>> answer = with_appearance(logits, image, guidance, 0.5)
+    >>> answer = with_appearance(logits, image, np.zeros((1, 8, 8)), guidance, 0.5)
     >>> bool(answer[15, 5] > 0), bool(answer[15, 4] > 0)
     (True, False)
     """
     logits = logits.astype(np.float32)
-    answer = logits + weight * color_evidence(image, expit(logits), guidance)
+    probability = expit(logits)
+    evidence = color_evidence(image, probability, guidance) + texture_evidence(textures, probability, guidance)
+    answer = logits + weight * evidence
     answer = logit(guided_filter(image, expit(answer)).clip(1e-4, 1 - 1e-4))
     foreground, background = guidance
     answer = np.where(foreground, np.maximum(answer, logits), answer)

@@ -53,7 +53,8 @@ class ModelConfig:
         With a zoom, the share of the whole image's logits in the answer for a window, in 0-1: the window shows fine borders,
         the whole image what is beyond them.
     appearance : float
-        With a zoom, how much the colours of this image have a say in the answer; see `ilsegkit.appearance`. 0 for none.
+        With a zoom, how much the colours and textures of this image have a say in the answer; see `ilsegkit.appearance`. 0
+        for none.
     mean, std : tuple of 3 floats
         Normalisation of RGB values in 0-255.
     """

@@ -1,18 +1,31 @@
-"""The colours of an image: by images whose colours say all, or nothing."""
+"""The colours and textures of an image: by images in which they say all, or nothing."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+from scipy.stats import multivariate_normal
 
 import ilsegkit as ils
 from ilsegkit import adaptation
 from ilsegkit.adaptation import Settings, adapt
-from ilsegkit.appearance import EDGE, MOST, REACH, color_evidence, guided_filter, with_appearance, without_specks
+from ilsegkit.appearance import (
+    EDGE,
+    MOST,
+    REACH,
+    RIDGE,
+    color_evidence,
+    guided_filter,
+    texture_evidence,
+    with_appearance,
+    without_specks,
+)
 from ilsegkit.frame import Frame
 
 NO_CLICKS = np.zeros((2, 40, 60), bool)
+PLAIN = np.zeros((1, 10, 15))  # textures that say nothing
 
 
 @pytest.fixture
@@ -60,6 +73,60 @@ def test_one_colour_says_nothing():
     assert np.abs(color_evidence(np.full((40, 60, 3), 77, np.uint8), probability, NO_CLICKS)).max() < 1e-5
 
 
+def test_textures_are_told_apart_by_a_linear_discriminant():
+    """Against the log-likelihood ratio of two normal distributions that share their covariance."""
+    rng = np.random.default_rng(2)
+    mask = np.zeros((40, 60), bool)
+    mask[12:28, 20:40] = True
+    squares = mask[::4, ::4]
+    textures = np.stack([rng.normal(0, 1, squares.shape) + 0.4 * squares, rng.normal(0, 2, squares.shape)])
+    textures[1] += textures[0]  # they go together
+    of = [textures[:, where].T for where in (squares, ~squares)]
+    shared = sum(np.cov(values.T, bias=True) for values in of) / 2
+    shared += RIDGE * np.trace(shared) / 2 * np.eye(2)
+    everywhere = textures.reshape(2, -1).T
+    one, other = (multivariate_normal(values.mean(0), shared).logpdf(everywhere) for values in of)
+    expected = (one - other).clip(-MOST, MOST).reshape(squares.shape)
+    # Each texture in nine squares: where it is interpolated between neighbours, they are the same.
+    large, probability = np.kron(textures, np.ones((1, 3, 3))), np.kron(np.where(mask, 0.95, 0.05), np.ones((3, 3)))
+    evidence = texture_evidence(large, probability, np.zeros((2, 120, 180), bool))
+    np.testing.assert_allclose(evidence[6::12, 6::12], expected, atol=1e-5)
+
+
+def test_textures_tell_what_colours_do_not(tiny_model):
+    """Stripes of the same colours: across in the object, down in the background."""
+    rows, columns = np.indices((64, 96))
+    mask = np.zeros((64, 96), bool)
+    mask[16:48, 24:72] = True
+    stripes = np.where(mask, rows, columns) // 4 % 2
+    image = np.repeat((60 + 120 * stripes)[..., None], 3, -1).astype(np.uint8)
+    tiny_model.config = replace(tiny_model.config, zoom=1.4, input_size=96)
+    frame, clicks = Frame(image, tiny_model), np.zeros((2, 64, 96), bool)
+    probability = np.where(ndimage.binary_erosion(mask, iterations=8), 0.95, 0.3)
+    probability[:, :12] = 0.05
+    evidence = texture_evidence(frame.textures(tiny_model).numpy(), probability, clicks)
+    assert evidence[mask].mean() > evidence[~mask].mean() + 1
+    assert abs(color_evidence(image, probability, clicks)).max() < 0.5
+
+
+def test_no_example_of_one_of_the_two_says_nothing():
+    unsure = np.full((40, 60), 0.5)
+    assert not texture_evidence(np.ones((3, 10, 15)), unsure, NO_CLICKS).any()
+    sure = np.where(np.arange(60) < 30, 0.95, 0.05) * np.ones((40, 1))
+    assert not texture_evidence(np.zeros((3, 10, 15)), sure, NO_CLICKS).any()  # nor does one texture
+
+
+@pytest.mark.parametrize("size", [(43, 64), (64, 41), (1, 1), (5, 64)])
+def test_there_is_a_texture_for_every_square(tiny_model, size):
+    tiny_model.config = replace(tiny_model.config, zoom=1.4)
+    frame = Frame(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8), tiny_model)
+    textures = frame.textures(tiny_model)
+    assert textures.shape[1:] == tuple(-(-side // 4) for side in frame.size)
+    assert torch.isfinite(textures).all()
+    probability = np.random.default_rng(1).random(frame.size)
+    assert texture_evidence(textures.numpy(), probability, np.zeros((2, *frame.size), bool)).shape == frame.size
+
+
 def test_the_guided_filter_is_a_local_linear_regression(square):
     """Against least squares, window by window (Eq. 5 to 8 of He et al.)."""
     image, mask = square
@@ -90,9 +157,9 @@ def test_the_border_goes_to_the_edge_of_the_colours(square):
     image, mask = square
     rough = np.full(mask.shape, -3.0)
     rough[11:27, 21:42] = 3.0  # off by one or two pixels
-    answer = with_appearance(rough, image, NO_CLICKS, 0.5) > 0
+    answer = with_appearance(rough, image, PLAIN, NO_CLICKS, 0.5) > 0
     assert (answer ^ mask).sum() < 0.2 * ((rough > 0) ^ mask).sum()
-    assert np.isfinite(with_appearance(1e4 * rough, image, NO_CLICKS, 0.5)).all()
+    assert np.isfinite(with_appearance(1e4 * rough, image, PLAIN, NO_CLICKS, 0.5)).all()
 
 
 def test_specks_go_unless_they_were_clicked():
@@ -126,10 +193,10 @@ def test_a_click_that_the_network_respects_stays_respected(square):
     logits[4:9, 4:9], logits[18:23, 28:33] = 0.5, -0.5
     clicks = NO_CLICKS.copy()
     clicks[0, 5:8, 5:8] = clicks[1, 19:22, 29:32] = True
-    free = with_appearance(logits, image, NO_CLICKS, 0.5)
+    free = with_appearance(logits, image, PLAIN, NO_CLICKS, 0.5)
     assert (free[5:8, 5:8] < 0).all()
     assert (free[19:22, 29:32] > 0).all()
-    held = with_appearance(logits, image, clicks, 0.5)
+    held = with_appearance(logits, image, PLAIN, clicks, 0.5)
     assert (held[5:8, 5:8] >= 0.5).all()
     assert (held[19:22, 29:32] <= -0.5).all()
 
@@ -141,11 +208,11 @@ def test_it_comes_with_the_zoom_and_can_be_turned_off(tiny_model, square):
         tiny_model.config = replace(tiny_model.config, **changes)
         frame = Frame(image, tiny_model)
         logits = rough + 4 * frame.at_frame_size(mask)
-        answer = frame.answer(logits, clicks)
+        answer = frame.answer(logits, clicks, frame.textures(tiny_model))
         assert (answer.shape, answer.dtype) == (logits.shape, logits.dtype)
         assert torch.equal(answer, logits) != changed
     broken = torch.full(frame.size, torch.nan)
-    assert frame.answer(broken, clicks) is broken  # for others to notice
+    assert frame.answer(broken, clicks, frame.textures(tiny_model)) is broken  # for others to notice
 
 
 def test_ia_learns_from_the_mask_that_was_seen(tiny_model, square, monkeypatch):
@@ -169,7 +236,7 @@ def test_a_session_shows_the_corrected_answer(tiny_model, square, mode):
     frame = session._now.frame or session._frame
     with torch.no_grad():
         plain = frame.decode(session.model, frame.encode(session.model, session.clicks))
-    answer = frame.answer(plain, session.clicks)
+    answer = frame.answer(plain, session.clicks, frame.textures(session.model))
     assert not torch.equal(answer, plain)
     np.testing.assert_allclose(session._now.logits, answer, atol=1e-5)
     np.testing.assert_array_equal(session.predict() > 0.5, mask)
