@@ -77,7 +77,9 @@ def main(
     data: Path = Path("../shared/data"),
     weights: Path | None = None,
     most: Annotated[int, typer.Option(help="objects of each set at most")] = 30,
-    appearance: Annotated[float | None, typer.Option(help="weight of the image's colours; as stored if left out")] = None,
+    appearance: Annotated[
+        float | None, typer.Option(help="weight of the image's colours and textures; as stored if left out")
+    ] = None,
     out: Path = Path("runs/real_sets"),
     threads: int = 1,
 ) -> None:

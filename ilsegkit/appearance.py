@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 from scipy.special import expit, logit
 
-__all__ = ["STRIDE", "color_evidence", "guided_filter", "texture_evidence", "with_appearance", "without_specks"]
+__all__ = ["STRIDE", "color_evidence", "examples", "guided_filter", "texture_evidence", "with_appearance", "without_specks"]
 
 #: Values of a colour channel that are told apart, and by how many of them colours are blurred, as a standard deviation.
 LEVELS, BLUR = 32, 2.0
@@ -23,7 +23,7 @@ LEVELS, BLUR = 32, 2.0
 #: Textures are known for squares of so many pixels on a side.
 STRIDE = 4
 
-#: How much rounder than it is the spread of textures is taken to be: few of them have been seen for certain.
+#: Share of the textures' mean variance that is added to the variance of each channel: few squares are seen for many channels.
 RIDGE = 0.1
 
 #: Pixels that the network is so sure of show the object's looks and the background's.
@@ -45,27 +45,11 @@ REACH, EDGE = 6, 1e-5
 SPECK = 0.005
 
 
-def _examples(probability: np.ndarray, guidance: np.ndarray) -> list[np.ndarray] | None:
-    """How much each pixel is an example of the object, and of the background; both sum to 1. None if one has no example."""
-    examples = []
-    for likely, clicked in zip((probability, 1 - probability), guidance, strict=True):
-        shown = np.zeros(probability.shape)
-        for pixels, share in ((np.where(likely > SURE, likely, 0.0), 1 - CLICKED), (clicked, CLICKED)):
-            if pixels.any():
-                shown += share / pixels.sum() * pixels
-        if not shown.any():
-            return None
-        examples.append(shown / shown.sum())
-    return examples
-
-
-def color_evidence(image: np.ndarray, probability: np.ndarray, guidance: np.ndarray) -> np.ndarray:
-    """How much more likely each pixel's colour is on the object than on the background.
+def examples(probability: np.ndarray, guidance: np.ndarray) -> np.ndarray | None:
+    """How much each pixel is an example of how the object looks here, and of how the background does.
 
     Parameters
     ----------
-    image : ndarray of uint8, (height, width, 3)
-        RGB.
     probability : ndarray of float, (height, width)
         Of each pixel to belong to the object, in 0-1.
     guidance : ndarray of bool, (2, height, width)
@@ -73,8 +57,41 @@ def color_evidence(image: np.ndarray, probability: np.ndarray, guidance: np.ndar
 
     Returns
     -------
+    ndarray of float64, (2, height, width), or None
+        For the object and for the background; each sums to 1. None if one of them has no example.
+
+    Examples
+    --------
+    >>> probability = np.array([[0.9, 0.9, 0.5, 0.1]])
+    >>> examples(probability, np.zeros((2, 1, 4), bool)).round(2).tolist()
+    [[[0.5, 0.5, 0.0, 0.0]], [[0.0, 0.0, 0.0, 1.0]]]
+    """
+    both = []
+    for likely, clicked in zip((probability, 1 - probability), guidance, strict=True):
+        shown = np.zeros(probability.shape)
+        for pixels, share in ((np.where(likely > SURE, likely, 0.0), 1 - CLICKED), (clicked, CLICKED)):
+            if pixels.any():
+                shown += share / pixels.sum() * pixels
+        if not shown.any():
+            return None
+        both.append(shown / shown.sum())
+    return np.stack(both)
+
+
+def color_evidence(image: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """How much more likely each pixel's colour is on the object than on the background.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, (height, width, 3)
+        RGB.
+    shown : ndarray of float, (2, height, width)
+        See `examples`.
+
+    Returns
+    -------
     ndarray of float32, (height, width)
-        Logarithm of the ratio of likelihoods, in ±`MOST`; 0 everywhere if there is nothing to learn one of the two from.
+        Logarithm of the ratio of likelihoods, in ±`MOST`.
 
     Examples
     --------
@@ -82,31 +99,28 @@ def color_evidence(image: np.ndarray, probability: np.ndarray, guidance: np.ndar
     >>> image[5:15, 5:15] = 200
     >>> probability = np.full((20, 20), 0.1)
     >>> probability[8:12, 8:12] = 0.9  # only the middle of the square has been found
-    >>> evidence = color_evidence(image, probability, np.zeros((2, 20, 20), bool))
+    >>> evidence = color_evidence(image, examples(probability, np.zeros((2, 20, 20), bool)))
     >>> bool(evidence[6, 6] > 0), bool(evidence[1, 1] < 0)
     (True, True)
     """
-    examples = _examples(probability, guidance)
-    if examples is None:
-        return np.zeros(probability.shape, np.float32)
     levels = image.astype(np.int64) * LEVELS // 256
     color = (levels[..., 0] * LEVELS + levels[..., 1]) * LEVELS + levels[..., 2]
     seen = []
-    for shown in examples:
-        counts = np.bincount(color.ravel(), shown.ravel(), LEVELS**3).reshape((LEVELS,) * 3)
+    for weights in shown:
+        counts = np.bincount(color.ravel(), weights.ravel(), LEVELS**3).reshape((LEVELS,) * 3)
         seen.append(ndimage.gaussian_filter(counts, BLUR, mode="nearest").ravel() + UNSEEN / LEVELS**3)
     ratio = np.log(seen[0] / seen[1]).clip(-MOST, MOST).astype(np.float32)
     return ndimage.uniform_filter(ratio[color], 3)
 
 
-def texture_evidence(textures: np.ndarray, probability: np.ndarray, guidance: np.ndarray) -> np.ndarray:
+def texture_evidence(textures: np.ndarray, shown: np.ndarray) -> np.ndarray:
     """How much more likely each square's texture is on the object than on the background, by a linear discriminant.
 
     Parameters
     ----------
     textures : ndarray of float, (channels, ceil(height / `STRIDE`), ceil(width / `STRIDE`))
         Of squares of pixels, from the top left; see `ilsegkit.frame.Frame.textures`.
-    probability, guidance
+    shown
         As for `color_evidence`.
 
     Returns
@@ -120,23 +134,18 @@ def texture_evidence(textures: np.ndarray, probability: np.ndarray, guidance: np
     >>> textures[0, 2:8, 2:8] += 1
     >>> probability = np.full((40, 40), 0.1)
     >>> probability[16:24, 16:24] = 0.9  # only the middle of the square has been found
-    >>> evidence = texture_evidence(textures, probability, np.zeros((2, 40, 40), bool))
+    >>> evidence = texture_evidence(textures, examples(probability, np.zeros((2, 40, 40), bool)))
     >>> bool(evidence[12, 12] > 0), bool(evidence[2, 2] < 0)
     (True, True)
     """
-    examples = _examples(probability, guidance)
-    if examples is None:
-        return np.zeros(probability.shape, np.float32)
-    (channels, rows, columns), (height, width) = textures.shape, probability.shape
+    (channels, rows, columns), (height, width) = textures.shape, shown.shape[1:]
     of = textures.reshape(channels, -1).T.astype(np.float64)
     means, spread = [], np.zeros((channels, channels))
-    for shown in examples:
-        padded = np.pad(shown, ((0, rows * STRIDE - height), (0, columns * STRIDE - width)))
-        weights = padded.reshape(rows, STRIDE, columns, STRIDE).sum((1, 3)).ravel()
+    padded = np.pad(shown, ((0, 0), (0, rows * STRIDE - height), (0, columns * STRIDE - width)))
+    for weights in padded.reshape(2, rows, STRIDE, columns, STRIDE).sum((2, 4)).reshape(2, -1):
         there = weights > 0
-        seen, weights = of[there], weights[there]
-        means.append(weights @ seen)
-        apart = (seen - means[-1]) * np.sqrt(weights)[:, None]
+        means.append(weights[there] @ of[there])
+        apart = (of[there] - means[-1]) * np.sqrt(weights[there])[:, None]
         spread += apart.T @ apart / 2
     spread += (RIDGE * np.trace(spread) / channels + 1e-9) * np.eye(channels)
     direction = np.linalg.solve(spread, means[0] - means[1])
@@ -194,7 +203,7 @@ def without_specks(logits: np.ndarray, guidance: np.ndarray) -> np.ndarray:
     ----------
     logits : ndarray of float, (height, width)
     guidance
-        As for `color_evidence`.
+        As for `examples`.
 
     Returns
     -------
@@ -231,7 +240,7 @@ def with_appearance(
     logits : ndarray of float, (height, width)
         What the network says.
     image, textures, guidance
-        As for `color_evidence` and `texture_evidence`.
+        As for `color_evidence`, `texture_evidence` and `examples`.
     weight : float
         What colours and textures say is multiplied by it and added to the logits.
 
@@ -251,10 +260,10 @@ def with_appearance(
     >>> bool(answer[15, 5] > 0), bool(answer[15, 4] > 0)
     (True, False)
     """
-    logits = logits.astype(np.float32)
-    probability = expit(logits)
-    evidence = color_evidence(image, probability, guidance) + texture_evidence(textures, probability, guidance)
-    answer = logits + weight * evidence
+    answer = logits = logits.astype(np.float32)
+    shown = examples(expit(logits), guidance)
+    if shown is not None:
+        answer = logits + weight * (color_evidence(image, shown) + texture_evidence(textures, shown))
     answer = logit(guided_filter(image, expit(answer)).clip(1e-4, 1 - 1e-4))
     foreground, background = guidance
     answer = np.where(foreground, np.maximum(answer, logits), answer)

@@ -17,6 +17,7 @@ from ilsegkit.appearance import (
     REACH,
     RIDGE,
     color_evidence,
+    examples,
     guided_filter,
     texture_evidence,
     with_appearance,
@@ -43,7 +44,7 @@ def test_colours_of_what_was_found_are_found_elsewhere(square):
     image, mask = square
     probability = np.full(mask.shape, 0.1)
     probability[16:24, 24:36] = 0.95
-    evidence = color_evidence(image, probability, NO_CLICKS)
+    evidence = color_evidence(image, examples(probability, NO_CLICKS))
     inside, outside = mask.copy(), ~mask
     for at in (np.s_[11:13], np.s_[27:29]):  # one pixel of blur
         inside[at], outside[at] = False, False
@@ -57,20 +58,20 @@ def test_colours_of_what_was_found_are_found_elsewhere(square):
 def test_clicks_show_colours_too(square):
     image, _ = square
     unsure = np.full(image.shape[:2], 0.5)
-    assert not color_evidence(image, unsure, NO_CLICKS).any()
+    assert examples(unsure, NO_CLICKS) is None
     clicks = NO_CLICKS.copy()
     clicks[0, 18:21, 28:31] = True
-    assert not color_evidence(image, unsure, clicks).any()  # of the background nothing is known
+    assert examples(unsure, clicks) is None  # of the background nothing is known
     clicks[1, 3:6, 3:6] = True
-    evidence = color_evidence(image, unsure, clicks)
+    evidence = color_evidence(image, examples(unsure, clicks))
     assert evidence[20, 30] > 0 > evidence[36, 50]
-    np.testing.assert_allclose(color_evidence(image, unsure, clicks[::-1]), -evidence, atol=1e-5)
+    np.testing.assert_allclose(color_evidence(image, examples(unsure, clicks[::-1])), -evidence, atol=1e-5)
 
 
 def test_one_colour_says_nothing():
     probability = np.full((40, 60), 0.1)
     probability[10:20, 10:20] = 0.9
-    assert np.abs(color_evidence(np.full((40, 60, 3), 77, np.uint8), probability, NO_CLICKS)).max() < 1e-5
+    assert np.abs(color_evidence(np.full((40, 60, 3), 77, np.uint8), examples(probability, NO_CLICKS))).max() < 1e-5
 
 
 def test_textures_are_told_apart_by_a_linear_discriminant():
@@ -89,7 +90,7 @@ def test_textures_are_told_apart_by_a_linear_discriminant():
     expected = (one - other).clip(-MOST, MOST).reshape(squares.shape)
     # Each texture in nine squares: where it is interpolated between neighbours, they are the same.
     large, probability = np.kron(textures, np.ones((1, 3, 3))), np.kron(np.where(mask, 0.95, 0.05), np.ones((3, 3)))
-    evidence = texture_evidence(large, probability, np.zeros((2, 120, 180), bool))
+    evidence = texture_evidence(large, examples(probability, np.zeros((2, 120, 180), bool)))
     np.testing.assert_allclose(evidence[6::12, 6::12], expected, atol=1e-5)
 
 
@@ -101,19 +102,24 @@ def test_textures_tell_what_colours_do_not(tiny_model):
     stripes = np.where(mask, rows, columns) // 4 % 2
     image = np.repeat((60 + 120 * stripes)[..., None], 3, -1).astype(np.uint8)
     tiny_model.config = replace(tiny_model.config, zoom=1.4, input_size=96)
-    frame, clicks = Frame(image, tiny_model), np.zeros((2, 64, 96), bool)
+    frame = Frame(image, tiny_model)
     probability = np.where(ndimage.binary_erosion(mask, iterations=8), 0.95, 0.3)
     probability[:, :12] = 0.05
-    evidence = texture_evidence(frame.textures(tiny_model).numpy(), probability, clicks)
+    shown = examples(probability, np.zeros((2, 64, 96), bool))
+    evidence = texture_evidence(frame.textures(tiny_model).numpy(), shown)
     assert evidence[mask].mean() > evidence[~mask].mean() + 1
-    assert abs(color_evidence(image, probability, clicks)).max() < 0.5
+    assert abs(color_evidence(image, shown)).max() < 0.5
 
 
-def test_no_example_of_one_of_the_two_says_nothing():
-    unsure = np.full((40, 60), 0.5)
-    assert not texture_evidence(np.ones((3, 10, 15)), unsure, NO_CLICKS).any()
+def test_one_texture_says_nothing():
     sure = np.where(np.arange(60) < 30, 0.95, 0.05) * np.ones((40, 1))
-    assert not texture_evidence(np.zeros((3, 10, 15)), sure, NO_CLICKS).any()  # nor does one texture
+    assert not texture_evidence(np.zeros((3, 10, 15)), examples(sure, NO_CLICKS)).any()
+
+
+def test_without_examples_the_network_decides(square):
+    unsure = np.where(square[1], 0.5, -0.5)  # of nothing is it sure, and nothing has been clicked
+    answers = [with_appearance(unsure, square[0], PLAIN, NO_CLICKS, weight) for weight in (0.0, 0.5)]
+    np.testing.assert_array_equal(*answers)
 
 
 @pytest.mark.parametrize("size", [(43, 64), (64, 41), (1, 1), (5, 64)])
@@ -123,8 +129,8 @@ def test_there_is_a_texture_for_every_square(tiny_model, size):
     textures = frame.textures(tiny_model)
     assert textures.shape[1:] == tuple(-(-side // 4) for side in frame.size)
     assert torch.isfinite(textures).all()
-    probability = np.random.default_rng(1).random(frame.size)
-    assert texture_evidence(textures.numpy(), probability, np.zeros((2, *frame.size), bool)).shape == frame.size
+    shown = np.random.default_rng(1).random((2, *frame.size))
+    assert texture_evidence(textures.numpy(), shown / shown.sum((1, 2), keepdims=True)).shape == frame.size
 
 
 def test_the_guided_filter_is_a_local_linear_regression(square):
