@@ -1,4 +1,4 @@
-"""What zoom, the whole image's share in the answer, and the weight of colours and textures are worth: clicks on the tuning sets.
+"""What zoom, the share of the whole image in the answer, and the weight of its looks are worth: clicks on the tuning sets.
 
 `ratio` is the mean over the sets of clicks divided by those of the first row. What has been measured stays in --out.
 
