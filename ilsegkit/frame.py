@@ -161,7 +161,7 @@ class Frame:
         rows, columns = (-(-side // STRIDE) for side in self.size)
         if not self._appearance:
             return torch.zeros(0, rows, columns)
-        pixels, *deeper = model.encode(self.pixels, self.guidance([]))[:4]
+        pixels, *deeper = model.encode(self.pixels, self.guidance([]), 4)
         size = [-(-side // STRIDE) for side in pixels.shape[-2:]]
         seen = [F.interpolate(pixels, size, mode="area")[0]]
         for features in deeper:
