@@ -82,6 +82,11 @@ def compiled(session: ils.Session) -> None:
         getattr(session.model.network, part).compile()
 
 
+def network_alone(session: ils.Session) -> None:
+    """What colours and textures say is left out."""
+    session.model.config = replace(session.model.config, appearance=0.0)
+
+
 def bf16(session: ils.Session) -> None:
     """Most of the arithmetic in 16 bits. It is never left, so it must not keep 16 bit copies of weights that learn."""
     torch.autocast(session.model.device.type, torch.bfloat16, cache_enabled=False).__enter__()
@@ -117,6 +122,7 @@ def ways(model: ils.InteractiveSegmenter) -> dict[str, Way]:
         "- SA as bundled": Way(Adaptation(sequence=chosen.sequence), as_bundled=True),
         FORWARD: Way(Adaptation()),
         "- fixed as bundled": Way(Adaptation(), as_bundled=True),
+        "- without colours and textures": Way(Adaptation(), network_alone, as_bundled=True),
     }
     if platform.libc_ver()[0] != "glibc":
         of = {name: way for name, way in of.items() if way.own_malloc}
