@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .appearance import Looks
 from .clicks import Click
 from .errors import DataError
 from .frame import Frame
@@ -169,7 +170,7 @@ def adapt(
     on_step: OnStep | None = None,
     on_prediction: OnPrediction | None = None,
     known: Mapping[Frame, list[Tensor]] | None = None,
-    textures: Tensor | None = None,
+    looks: Looks | None = None,
 ) -> Outcome:
     """Minimise Eq. 4 by a few Adam steps; changes the model's parameters in place.
 
@@ -198,8 +199,8 @@ def adapt(
         See `OnPrediction`.
     known : mapping of Frame to list of Tensor, optional
         See `Frame.encode`; used where the encoder does not learn.
-    textures : Tensor, optional
-        What `Frame.textures` gives, for the answers before the first step; found out where needed if left out.
+    looks : Looks, optional
+        What `Frame.looks` gives, for the answer before the first step; found out where needed if left out.
 
     Returns
     -------
@@ -233,7 +234,7 @@ def adapt(
             return Outcome(step - 1, good[1], "a learning step gave numbers that are not finite; it was undone")
         good = {name: value.detach().clone() for name, value in parameters.items()}, logits.detach()
         if prediction is None or (step == 0 and on_prediction is not None):
-            early = frame.answer(good[1], clicks, frame.textures(model) if textures is None else textures)
+            early = frame.answer(good[1], clicks, looks or frame.looks(model))
             if on_prediction is not None and not last:
                 on_prediction(early)
             prediction = (early > 0).float() if prediction is None else prediction

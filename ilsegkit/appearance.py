@@ -10,12 +10,23 @@ Image Filtering", ECCV 2010).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 from scipy.special import expit, logit
 
-__all__ = ["STRIDE", "color_evidence", "examples", "guided_filter", "texture_evidence", "with_appearance", "without_specks"]
+__all__ = [
+    "STRIDE",
+    "GuidedFilter",
+    "Looks",
+    "color_evidence",
+    "examples",
+    "texture_evidence",
+    "with_appearance",
+    "without_specks",
+]
 
 #: Values of a colour channel that are told apart, and by how many of them colours are blurred, as a standard deviation.
 LEVELS, BLUR = 32, 2.0
@@ -119,7 +130,7 @@ def texture_evidence(textures: np.ndarray, shown: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     textures : ndarray of float, (channels, ceil(height / `STRIDE`), ceil(width / `STRIDE`))
-        Of squares of pixels, from the top left; see `ilsegkit.frame.Frame.textures`.
+        Of squares of pixels, from the top left; see `ilsegkit.frame.Frame.looks`.
     shown
         As for `color_evidence`.
 
@@ -154,18 +165,15 @@ def texture_evidence(textures: np.ndarray, shown: np.ndarray) -> np.ndarray:
     return np.asarray(large)[:height, :width]
 
 
-def guided_filter(image: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values smoothed but for the image's edges: around each pixel, the linear function of the colours that fits them best.
+class GuidedFilter:
+    """Smooths values but for an image's edges: around each pixel, the linear function of the colours that fits them best.
+
+    What depends on the image alone is computed once, for all values.
 
     Parameters
     ----------
     image : ndarray of uint8, (height, width, 3)
         RGB.
-    values : ndarray of float, (height, width)
-
-    Returns
-    -------
-    ndarray of float64, (height, width)
 
     Examples
     --------
@@ -173,25 +181,48 @@ def guided_filter(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     >>> image[:, 15:] = 200
     >>> values = np.zeros((30, 30))
     >>> values[:, 14:] = 1  # one column too many
-    >>> (guided_filter(image, values)[15, 13:17] > 0.5).tolist()
+    >>> (GuidedFilter(image)(values)[15, 13:17] > 0.5).tolist()
     [False, False, True, True]
     """
 
-    def mean(a: np.ndarray) -> np.ndarray:
-        return ndimage.uniform_filter(a, 2 * REACH + 1, axes=(-2, -1))
+    def __init__(self, image: np.ndarray) -> None:
+        self._rgb = rgb = np.moveaxis(image, -1, 0) / 255  # in 64 bits: where colours lie on a line, the determinant is small
+        self._means = means = _mean_around(rgb)
+        (a, b, c), (d, e), (f,) = (
+            [_mean_around(rgb[i] * rgb[j]) - means[i] * means[j] + (EDGE if i == j else 0) for j in range(i, 3)]
+            for i in range(3)
+        )
+        # Solved for the covariances [[a, b, c], [b, d, e], [c, e, f]] by cofactors: `np.linalg.solve` would double the time.
+        aa, ab, ac, bb, bc, cc = d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b
+        self._cofactors, self._determinant = ((aa, ab, ac), (ab, bb, bc), (ac, bc, cc)), a * aa + b * ab + c * ac
 
-    rgb = np.moveaxis(image, -1, 0) / 255  # in 64 bits: where colours lie on a line, the determinant is small
-    means, level = mean(rgb), mean(values.astype(np.float64))
-    (a, b, c), (d, e), (f,) = (
-        [mean(rgb[i] * rgb[j]) - means[i] * means[j] + (EDGE if i == j else 0) for j in range(i, 3)] for i in range(3)
-    )
-    x, y, z = mean(rgb * values) - means * level
-    # Solved for the covariances [[a, b, c], [b, d, e], [c, e, f]] by cofactors: `np.linalg.solve` would double the time.
-    aa, ab, ac, bb, bc, cc = d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b
-    slopes = np.stack([aa * x + ab * y + ac * z, ab * x + bb * y + bc * z, ac * x + bc * y + cc * z]) / (
-        a * aa + b * ab + c * ac
-    )
-    return (mean(slopes) * rgb).sum(0) + mean(level - (slopes * means).sum(0))
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Float64, (height, width), for values of that shape."""
+        level = _mean_around(values.astype(np.float64))
+        x, y, z = _mean_around(self._rgb * values) - self._means * level
+        slopes = np.stack([p * x + q * y + r * z for p, q, r in self._cofactors]) / self._determinant
+        return (_mean_around(slopes) * self._rgb).sum(0) + _mean_around(level - (slopes * self._means).sum(0))
+
+
+def _mean_around(a: np.ndarray) -> np.ndarray:
+    return ndimage.uniform_filter(a, 2 * REACH + 1, axes=(-2, -1))
+
+
+class Looks(NamedTuple):
+    """How an image looks, for all answers to clicks on it; see `ilsegkit.frame.Frame.looks`.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, (height, width, 3)
+    textures : ndarray of float
+        See `texture_evidence`.
+    smooth : GuidedFilter
+        Of the image.
+    """
+
+    image: np.ndarray
+    textures: np.ndarray
+    smooth: GuidedFilter
 
 
 def without_specks(logits: np.ndarray, guidance: np.ndarray) -> np.ndarray:
@@ -230,17 +261,16 @@ def without_specks(logits: np.ndarray, guidance: np.ndarray) -> np.ndarray:
     return logits
 
 
-def with_appearance(
-    logits: np.ndarray, image: np.ndarray, textures: np.ndarray, guidance: np.ndarray, weight: float
-) -> np.ndarray:
+def with_appearance(logits: np.ndarray, looks: Looks, guidance: np.ndarray, weight: float) -> np.ndarray:
     """The network's answer, corrected by the image's colours and textures and drawn to its edges, without specks.
 
     Parameters
     ----------
     logits : ndarray of float, (height, width)
         What the network says.
-    image, textures, guidance
-        As for `color_evidence`, `texture_evidence` and `examples`.
+    looks : Looks
+    guidance
+        As for `examples`.
     weight : float
         What colours and textures say is multiplied by it and added to the logits.
 
@@ -255,16 +285,16 @@ def with_appearance(
     >>> image[5:25, 5:25] = 200
     >>> logits = np.full((30, 30), -3.0)
     >>> logits[4:26, 4:15] = 3  # half of the square, and a little more than it to the left
-    >>> guidance = np.zeros((2, 30, 30), bool)
-    >>> answer = with_appearance(logits, image, np.zeros((1, 8, 8)), guidance, 0.5)
+    >>> looks = Looks(image, np.zeros((1, 8, 8)), GuidedFilter(image))
+    >>> answer = with_appearance(logits, looks, np.zeros((2, 30, 30), bool), 0.5)
     >>> bool(answer[15, 5] > 0), bool(answer[15, 4] > 0)
     (True, False)
     """
     answer = logits = logits.astype(np.float32)
     shown = examples(expit(logits), guidance)
     if shown is not None:
-        answer = logits + weight * (color_evidence(image, shown) + texture_evidence(textures, shown))
-    answer = logit(guided_filter(image, expit(answer)).clip(1e-4, 1 - 1e-4))
+        answer = logits + weight * (color_evidence(looks.image, shown) + texture_evidence(looks.textures, shown))
+    answer = logit(looks.smooth(expit(answer)).clip(1e-4, 1 - 1e-4))
     foreground, background = guidance
     answer = np.where(foreground, np.maximum(answer, logits), answer)
     answer = np.where(background, np.minimum(answer, logits), answer).astype(np.float32)

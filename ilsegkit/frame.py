@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from .appearance import STRIDE, with_appearance
+from .appearance import STRIDE, GuidedFilter, Looks, with_appearance
 from .clicks import Click
 from .guidance import correction_map, guidance_maps
 from .model import InteractiveSegmenter
@@ -147,20 +147,15 @@ class Frame:
         return (1 - self._share) * logits + self._share * self.part_of(self._around.decode(model, features[1:]))
 
     @torch.no_grad()
-    def textures(self, model: InteractiveSegmenter) -> Tensor:
-        """What the encoder's first blocks, up to stride 8, see in the frame when nothing is clicked, for `answer`.
+    def looks(self, model: InteractiveSegmenter) -> Looks | None:
+        """How the frame looks, for `answer`; None if the model does without.
 
-        With clicks, they would see what was clicked rather than how it looks.
-
-        Returns
-        -------
-        Tensor, (channels, ceil(height / 4), ceil(width / 4))
-            Float32, on the CPU: of squares of 4 pixels, each channel with mean 0 and spread 1. No channels if the model does
-            without them.
+        Textures are what the encoder's first blocks, up to stride 8, see when nothing is clicked: with clicks, they would see
+        what was clicked rather than how it looks. Of squares of 4 pixels, each channel with mean 0 and spread 1.
         """
-        rows, columns = (-(-side // STRIDE) for side in self.size)
         if not self._appearance:
-            return torch.zeros(0, rows, columns)
+            return None
+        rows, columns = (-(-side // STRIDE) for side in self.size)
         pixels, *deeper = model.encode(self.pixels, self.guidance([]), 4)
         size = [-(-side // STRIDE) for side in pixels.shape[-2:]]
         seen = [F.interpolate(pixels, size, mode="area")[0]]
@@ -169,15 +164,15 @@ class Frame:
                 seen.append(F.interpolate(features, size, mode="area" if features.shape[-1] > size[1] else "bilinear")[0])
         values = torch.cat(seen)[:, :rows, :columns].float()
         spread, mean = torch.std_mean(values, (1, 2), correction=0, keepdim=True)
-        return ((values - mean) / (spread + 1e-3)).cpu()
-
-    def answer(self, logits: Tensor, clicks: Iterable[Click], textures: Tensor) -> Tensor:
-        """What the person sees: the network's logits, ``size``, corrected by the frame's looks where the model says so."""
-        if not self._appearance or not torch.isfinite(logits).all():
-            return logits
         image = self.pixels[0].permute(1, 2, 0).byte().cpu().numpy()
+        return Looks(image, ((values - mean) / (spread + 1e-3)).cpu().numpy(), GuidedFilter(image))
+
+    def answer(self, logits: Tensor, clicks: Iterable[Click], looks: Looks | None) -> Tensor:
+        """What the person sees: the network's logits, ``size``, corrected by the frame's looks where the model says so."""
+        if looks is None or not torch.isfinite(logits).all():
+            return logits
         guidance = self.guidance(clicks)[0].bool().cpu().numpy()
-        answer = with_appearance(logits.detach().float().cpu().numpy(), image, textures.numpy(), guidance, self._appearance)
+        answer = with_appearance(logits.detach().float().cpu().numpy(), looks, guidance, self._appearance)
         return torch.from_numpy(answer).to(logits)
 
     def guidance(self, clicks: Iterable[Click]) -> Tensor:

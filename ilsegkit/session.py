@@ -207,7 +207,7 @@ class Session:
                 logits = self._logits(frame, clicks, known)
             else:
                 show = None if on_prediction is None else lambda early: on_prediction((frame.at_image_size(early) > 0).numpy())
-                textures = frame.textures(self.model)
+                looks = frame.looks(self.model)
                 outcome = adapt(
                     self.model,
                     frame,
@@ -218,9 +218,9 @@ class Session:
                     on_step=on_step,
                     on_prediction=show,
                     known=known,
-                    textures=textures,
+                    looks=looks,
                 )
-                logits, self.notice = frame.answer(outcome.logits, clicks, textures), outcome.notice
+                logits, self.notice = frame.answer(outcome.logits, clicks, looks), outcome.notice
         except BaseException:  # out of memory, or interrupted by the user: as if the click had not been made
             self._load(self._now.weights or self._sequence)
             raise
@@ -423,7 +423,7 @@ class Session:
     @torch.no_grad()
     def _logits(self, frame: Frame, clicks: tuple[Click, ...], known: Known | None = None) -> Tensor:
         logits = frame.decode(self.model, frame.encode(self.model, clicks, known))
-        return frame.answer(logits, clicks, frame.textures(self.model))
+        return frame.answer(logits, clicks, frame.looks(self.model))
 
     def _require_frame(self) -> Frame:
         if self._frame is None:
