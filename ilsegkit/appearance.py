@@ -209,15 +209,9 @@ def _mean_around(a: np.ndarray) -> np.ndarray:
 
 
 class Looks(NamedTuple):
-    """How an image looks, for all answers to clicks on it; see `ilsegkit.frame.Frame.looks`.
+    """How an image looks, for all answers to clicks on it; `ilsegkit.frame.Frame.looks` makes it.
 
-    Attributes
-    ----------
-    image : ndarray of uint8, (height, width, 3)
-    textures : ndarray of float
-        See `texture_evidence`.
-    smooth : GuidedFilter
-        Of the image.
+    The image is uint8, ``(height, width, 3)``; for its textures see `texture_evidence`; `smooth` is the image's `GuidedFilter`.
     """
 
     image: np.ndarray
