@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 from scipy import ndimage
 from scipy.special import expit, logit
@@ -150,18 +151,20 @@ def texture_evidence(textures: np.ndarray, shown: np.ndarray) -> np.ndarray:
     (True, True)
     """
     (channels, rows, columns), (height, width) = textures.shape, shown.shape[1:]
-    of = textures.reshape(channels, -1).T.astype(np.float64)
-    means, spread = [], np.zeros((channels, channels))
+    # By torch: NumPy's products have threads of their own, which would get into the way of the network's.
+    of = torch.from_numpy(textures).reshape(channels, -1).T.double().contiguous()
     padded = np.pad(shown, ((0, 0), (0, rows * STRIDE - height), (0, columns * STRIDE - width)))
-    for weights in padded.reshape(2, rows, STRIDE, columns, STRIDE).sum((2, 4)).reshape(2, -1):
+    squares = torch.from_numpy(padded.reshape(2, rows, STRIDE, columns, STRIDE).sum((2, 4)).reshape(2, -1))
+    means, spread = [], torch.zeros(channels, channels, dtype=torch.double)
+    for weights in squares:
         there = weights > 0
         means.append(weights[there] @ of[there])
-        apart = (of[there] - means[-1]) * np.sqrt(weights[there])[:, None]
+        apart = (of[there] - means[-1]) * weights[there].sqrt()[:, None]
         spread += apart.T @ apart / 2
-    spread += (RIDGE * np.trace(spread) / channels + 1e-9) * np.eye(channels)
-    direction = np.linalg.solve(spread, means[0] - means[1])
-    ratio = ((of - (means[0] + means[1]) / 2) @ direction).clip(-MOST, MOST).reshape(rows, columns)
-    large = Image.fromarray(ratio.astype(np.float32)).resize((columns * STRIDE, rows * STRIDE), Image.Resampling.BILINEAR)
+    spread += (RIDGE * spread.trace() / channels + 1e-9) * torch.eye(channels, dtype=torch.double)
+    direction = torch.linalg.solve(spread, means[0] - means[1])
+    ratio = ((of - (means[0] + means[1]) / 2) @ direction).clamp(-MOST, MOST).reshape(rows, columns).float().numpy()
+    large = Image.fromarray(ratio).resize((columns * STRIDE, rows * STRIDE), Image.Resampling.BILINEAR)
     return np.asarray(large)[:height, :width]
 
 
