@@ -57,7 +57,7 @@ class Way:
 def channels_first(session: ils.Session) -> None:
     """Tensors in PyTorch's usual order instead of channels last."""
 
-    def encode(model: ils.InteractiveSegmenter, image: torch.Tensor, guidance: torch.Tensor) -> list[torch.Tensor]:
+    def encode(model: ils.InteractiveSegmenter, image: torch.Tensor, guidance: torch.Tensor, **_: bool) -> list[torch.Tensor]:
         x = torch.cat([(image - model.mean) / model.std, guidance], dim=1)
         height, width = x.shape[-2:]
         return model.network.encoder(nn.functional.pad(x, (0, -width % 16, 0, -height % 16)))
@@ -76,8 +76,14 @@ def nearest(session: ils.Session) -> None:
     session.model.network.segmentation_head[1] = nn.UpsamplingNearest2d(scale_factor=4)
 
 
+def not_frozen(session: ils.Session) -> None:
+    """Batch norms of the encoder are run, and not folded into its convolutions."""
+    session.model._frozen._up_to_date = lambda: session.model.network.encoder
+
+
 def compiled(session: ils.Session) -> None:
     """The network through torch.compile, which needs a C++ compiler on CPUs."""
+    not_frozen(session)  # what would be run in its place is a copy that is not compiled
     for part in ("encoder", "decoder", "segmentation_head"):
         getattr(session.model.network, part).compile()
 
@@ -111,6 +117,7 @@ def ways(model: ils.InteractiveSegmenter) -> dict[str, Way]:
         "- ResNet-18, untrained": Way(Adaptation(literal), config=DENSE),
         "default IA": Way(Adaptation(chosen.image)),
         "- but glibc's own settings": Way(Adaptation(chosen.image), own_malloc=False),
+        "- without frozen encoder": Way(Adaptation(chosen.image), not_frozen),
         "- on a thread, as in the widget": Way(Adaptation(chosen.image), on_thread=True),
         "- on a thread, glibc's own settings": Way(Adaptation(chosen.image), own_malloc=False, on_thread=True),
         "- losses at stride 4 too": Way(Adaptation(chosen.image), nearest),
@@ -122,6 +129,7 @@ def ways(model: ils.InteractiveSegmenter) -> dict[str, Way]:
         "- SA as bundled": Way(Adaptation(sequence=chosen.sequence), as_bundled=True),
         FORWARD: Way(Adaptation()),
         "- fixed as bundled": Way(Adaptation(), as_bundled=True),
+        "- as bundled, without frozen encoder": Way(Adaptation(), not_frozen, as_bundled=True),
         "- without colours and textures": Way(Adaptation(), network_alone, as_bundled=True),
     }
     if platform.libc_ver()[0] != "glibc":

@@ -30,7 +30,8 @@ session = ils.Session(ils.load_model(device="cpu"), adapt="{adapt}")
 segmenter = ils.ClickSegmenter(session, ils.offline_photos()["astronaut"])
 segmenter
 """
-# Each frame, see whether the pixel beside the click and, much reduced, the canvas with the masks have changed.
+# Whenever one of them was drawn, see before the next frame whether the pixel beside the click and, much reduced, the canvas
+# with the masks have changed. To look at every frame would take computing time from the model.
 WATCH = """([x, y, count]) => new Promise(resolve => {
     const sheet = document.querySelector("canvas[data-kind=learning]"), d = sheet.dataset;
     const masks = sheet.parentElement.querySelector("canvas.ils-sheet"), box = sheet.getBoundingClientRect();
@@ -43,20 +44,28 @@ WATCH = """([x, y, count]) => new Promise(resolve => {
     };
     const before = dot(), began = Date.now(), start = performance.now(), times = {began, changes: []};
     let seen = look();
-    const fire = name => sheet.dispatchEvent(new PointerEvent(name, {bubbles: true, button: 0, pointerId: 1,
-        pointerType: "mouse", clientX: box.left + px, clientY: box.top + py}));
-    fire("pointerdown");
-    fire("pointerup");
     const frame = () => {
         const now = performance.now() - start, looks = look();
         if (!times.dot && dot() !== before) times.dot = now;
         if (looks !== seen) times.changes.push(now);
         seen = looks;
-        const done = +d.answered === count && times.changes.length && now - times.changes.at(-1) > 400;
-        if (done || now > 60000) resolve(times);
-        else requestAnimationFrame(frame);
     };
-    requestAnimationFrame(frame);
+    for (const context of [sheet, masks].map(canvas => canvas.getContext("2d"))) {
+        context.clearRect = (...area) => {  // each drawing begins with it
+            CanvasRenderingContext2D.prototype.clearRect.apply(context, area);
+            requestAnimationFrame(frame);
+        };
+    }
+    const fire = name => sheet.dispatchEvent(new PointerEvent(name, {bubbles: true, button: 0, pointerId: 1,
+        pointerType: "mouse", clientX: box.left + px, clientY: box.top + py}));
+    fire("pointerdown");
+    fire("pointerup");
+    const wait = setInterval(() => {
+        const now = performance.now() - start;
+        if (now < 60000 && (+d.answered !== count || !times.changes.length || now - times.changes.at(-1) < 400)) return;
+        clearInterval(wait);
+        resolve(times);
+    }, 200);
 })"""
 # When Python has an answer to draw, in milliseconds of the clock.
 NOTE = """

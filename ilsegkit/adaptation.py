@@ -212,8 +212,7 @@ def adapt(
     parameters = {name: value for name, value in model.named_parameters() if name.startswith(SCOPES[settings.scope])}
     features = None
     if settings.scope != "all":
-        with torch.no_grad():
-            features = frame.encode(model, shown, known)
+        features = frame.encode(model, shown, known, frozen=True)
     optimizer = optimizer or torch.optim.Adam(parameters.values(), lr=settings.rate)
     importance = model.importance or {name: torch.ones_like(value) for name, value in parameters.items()}
     notice, good = None, None

@@ -123,7 +123,11 @@ class Frame:
         ]
 
     def encode(
-        self, model: InteractiveSegmenter, clicks: Sequence[Click], known: Mapping[Frame, list[Tensor]] | None = None
+        self,
+        model: InteractiveSegmenter,
+        clicks: Sequence[Click],
+        known: Mapping[Frame, list[Tensor]] | None = None,
+        frozen: bool = False,
     ) -> list[list[Tensor]]:
         """The encoder's features, for `decode`: of the frame and, where it has one, of what is around it.
 
@@ -134,10 +138,12 @@ class Frame:
             In image pixels, for the guidance.
         known : mapping of Frame to list of Tensor, optional
             Features that need not be computed: of one of the two frames, for these clicks.
+        frozen : bool, optional
+            See `InteractiveSegmenter.encode`.
         """
         known = known or {}
-        own = known.get(self) or model.encode(self.pixels, self.guidance(clicks))
-        return [own] if self._around is None else [own, *self._around.encode(model, clicks, known)]
+        own = known.get(self) or model.encode(self.pixels, self.guidance(clicks), frozen=frozen)
+        return [own] if self._around is None else [own, *self._around.encode(model, clicks, known, frozen)]
 
     def decode(self, model: InteractiveSegmenter, features: list[list[Tensor]]) -> Tensor:
         """The network's answer from `encode`'s features: logits, ``size``."""
@@ -156,7 +162,7 @@ class Frame:
         if not self._appearance:
             return None
         rows, columns = (-(-side // STRIDE) for side in self.size)
-        pixels, *deeper = model.encode(self.pixels, self.guidance([]), 4)
+        pixels, *deeper = model.encode(self.pixels, self.guidance([]), frozen=True, count=4)
         size = [-(-side // STRIDE) for side in pixels.shape[-2:]]
         seen = [F.interpolate(pixels, size, mode="area")[0]]
         for features in deeper:

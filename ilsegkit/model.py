@@ -6,7 +6,6 @@ channels are the same for all.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,12 +17,12 @@ import segmentation_models_pytorch as smp
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as tensors_as_bytes
-from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .allocator import keep_memory
 from .errors import WeightsError
+from .frozen import FrozenEncoder
 
 __all__ = ["PRESETS", "InteractiveSegmenter", "ModelConfig", "load_model", "model_bytes", "pick_device", "save_model"]
 
@@ -150,6 +149,7 @@ class InteractiveSegmenter(nn.Module):
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+        self._frozen = FrozenEncoder(self.network.encoder)
         self.importance: dict[str, Tensor] | None = None
         self.adaptation: dict[str, dict[str, Any]] = {}
         self.info: dict[str, Any] = {}
@@ -173,17 +173,24 @@ class InteractiveSegmenter(nn.Module):
         """
         return self.decode(self.encode(image, guidance), image.shape[-2:])
 
-    def encode(self, image: Tensor, guidance: Tensor, count: int | None = None) -> list[Tensor]:
+    def encode(self, image: Tensor, guidance: Tensor, frozen: bool = False, count: int | None = None) -> list[Tensor]:
         """The encoder's features, of every stride, for the arguments of `forward`: the first half of it.
 
-        With a `count`, only the first so many.
+        Parameters
+        ----------
+        image, guidance : Tensor
+            As for `forward`.
+        frozen : bool, optional
+            Sooner, the same but for rounding, and without gradients; see `ilsegkit.frozen`.
+        count : int, optional
+            Only the first so many; of a frozen encoder alone.
         """
-        encoder = self.network.encoder if count is None else _first_stages(self.network.encoder, count)
         x = torch.cat([(image - self.mean) / self.std, guidance], dim=1)
         height, width = x.shape[-2:]
         # Padded, not stretched: the aspect ratio is information. Zero is the mean colour and no click.
         below, right = -height % self.config.multiple, -width % self.config.multiple
-        return encoder(F.pad(x, (0, right, 0, below)).contiguous(memory_format=torch.channels_last))[:count]
+        x = F.pad(x, (0, right, 0, below)).contiguous(memory_format=torch.channels_last)
+        return self._frozen(x, count) if frozen else self.network.encoder(x)
 
     def decode(self, features: list[Tensor], size: Sequence[int]) -> Tensor:
         """Logits, ``(batch, 1, *size)``, from `encode`'s features: the second half of `forward`."""
@@ -233,20 +240,6 @@ class InteractiveSegmenter(nn.Module):
             raise WeightsError("the encoder weights have no first convolution for RGB; are they of another encoder?")
         first.weight[:, :3] = rgb[0]
         first.weight[:, 3:].normal_(0, 2 * float(rgb[0].std()))
-
-
-def _first_stages(encoder: nn.Module, count: int) -> nn.Module:
-    """An encoder without the stages after its first `count` features, the image among them: it shares the parameters.
-
-    For timm's EfficientNets, the bundled one's kind, of which the first four are a third of the work; others are given whole.
-    """
-    full = getattr(encoder, "model", None)
-    if not isinstance(full, EfficientNetFeatures):
-        return encoder
-    short, model = copy.copy(encoder), copy.copy(full)
-    model._modules = {**model._modules, "blocks": full.blocks[: full.feature_info[count - 2]["stage"]]}
-    short._modules = {**short._modules, "model": model}
-    return short
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:

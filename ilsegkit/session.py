@@ -365,7 +365,8 @@ class Session:
     @torch.no_grad()
     def _load(self, weights: Weights) -> None:
         for name, value in self.model.named_parameters():
-            value.copy_(weights[name])
+            if not torch.equal(value, weights[name]):  # what is not written to need not be made ready to run again
+                value.copy_(weights[name])
 
     def _start(self) -> None:
         self._past: list[_State] = []
@@ -397,7 +398,7 @@ class Session:
         whole = self._require_frame()
         if self.model.config.zoom is None:
             return whole, {}
-        features = whole.encode(self.model, clicks)
+        features = whole.encode(self.model, clicks, frozen=True)
         return self._look(clicks, (whole.at_image_size(whole.decode(self.model, features)) > 0).numpy()), {whole: features[0]}
 
     def _learn_from(self, accepted: np.ndarray | None, state: _State, settings: Settings, on_step: OnStep | None) -> None:
@@ -422,7 +423,7 @@ class Session:
 
     @torch.no_grad()
     def _logits(self, frame: Frame, clicks: tuple[Click, ...], known: Known | None = None) -> Tensor:
-        logits = frame.decode(self.model, frame.encode(self.model, clicks, known))
+        logits = frame.decode(self.model, frame.encode(self.model, clicks, known, frozen=True))
         return frame.answer(logits, clicks, frame.looks(self.model))
 
     def _require_frame(self) -> Frame:

@@ -59,27 +59,6 @@ class TestForward:
         tiny_model(*inputs(16, 16)).square().sum().backward()
         assert all(parameter.grad is not None for parameter in tiny_model.parameters())
 
-    @pytest.mark.parametrize("config", ["lite", "Unet:tu-test_efficientnet", "Unet:resnet18"])
-    @torch.no_grad()
-    def test_the_first_features_are_those_of_the_whole_encoder(self, config):
-        model, arguments = InteractiveSegmenter(config).eval(), inputs(50, 70)
-        features = model.encode(*arguments)
-        for count in range(1, len(features) + 1):
-            some = model.encode(*arguments, count)
-            assert len(some) == count
-            assert all(torch.equal(one, other) for one, other in zip(some, features, strict=False))
-
-    @torch.no_grad()
-    def test_stages_beyond_the_first_features_are_not_run(self):
-        model, ran = InteractiveSegmenter("lite").eval(), []
-        for number, stage in enumerate(model.network.encoder.model.blocks):
-            stage.register_forward_hook(lambda *_, number=number: ran.append(number))
-        model.encode(*inputs(32, 32), 4)
-        assert ran == [0, 1, 2]
-        ran.clear()
-        model.encode(*inputs(32, 32))  # the encoder itself is as it was
-        assert ran == list(range(7))
-
 
 class TestPresets:
     def test_lite(self):

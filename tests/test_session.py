@@ -328,7 +328,7 @@ def test_a_state_can_be_gone_on_with_more_than_once(tiny_model):
 
 def says(model, answer):
     """The model gives this function's logits, and its encoder passes on what it is shown."""
-    model.encode = lambda pixels, guidance: [pixels, guidance]
+    model.encode = lambda pixels, guidance, **_: [pixels, guidance]
     model.decode = lambda features, size: answer(*features)
 
 
@@ -371,7 +371,7 @@ def test_the_first_answer_too_is_averaged_with_the_whole(zooming, mode):
     zooming.model.config = replace(zooming.model.config, context=0.5)
     seen = []
 
-    def encode(pixels, guidance):
+    def encode(pixels, guidance, **_):
         seen.append(tuple(pixels.shape[-2:]))
         return [pixels, guidance]
 
