@@ -53,9 +53,13 @@ class FrozenEncoder:
             encoder = self._up_to_date()
         return (encoder if count is None else _first_stages(encoder, count))(x)[:count]
 
+    def version(self) -> list[tuple[int, int]]:
+        """Another one when something has written to the encoder's parameters, or put others in their place."""
+        return [(value.data_ptr(), value._version) for value in (*self._encoder.parameters(), *self._encoder.buffers())]
+
     def _up_to_date(self) -> nn.Module:
-        """A copy without batch norms; made anew when something has written to the parameters, or put others in their place."""
-        version = [(value.data_ptr(), value._version) for value in (*self._encoder.parameters(), *self._encoder.buffers())]
+        """A copy without batch norms, made anew with every `version`."""
+        version = self.version()
         if self._folded is None or version != self._version:
             self._folded, self._version = _folded(self._encoder), version
         return self._folded

@@ -153,6 +153,16 @@ class LiveAnnotator(Page):
             self._say(said or HINT)
         if self._still.shown:
             self._errands.ask(Request("still"))
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Use the time in which the user looks."""
+        if self._worker.waiting() or self._worker.retired:
+            return
+        try:
+            self.session.prepare()
+        except Exception as error:  # nobody has asked for it; if the next click fails, it will tell
+            log.warning("the session could not prepare for a click", exc_info=error)
 
     def _give_up(self, error: Exception) -> None:
         """The worker could not even say how things are: show what there was, and say why."""

@@ -116,6 +116,8 @@ class InteractiveSegmenter(nn.Module):
         Adaptation settings chosen for these weights: ``{"IA": {...}, "SA": {...}}``; empty for the paper's.
     info : dict
         How the weights were made.
+    frozen : FrozenEncoder
+        The encoder while it does not learn.
 
     Raises
     ------
@@ -149,7 +151,7 @@ class InteractiveSegmenter(nn.Module):
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
-        self._frozen = FrozenEncoder(self.network.encoder)
+        self.frozen = FrozenEncoder(self.network.encoder)
         self.importance: dict[str, Tensor] | None = None
         self.adaptation: dict[str, dict[str, Any]] = {}
         self.info: dict[str, Any] = {}
@@ -190,7 +192,7 @@ class InteractiveSegmenter(nn.Module):
         # Padded, not stretched: the aspect ratio is information. Zero is the mean colour and no click.
         below, right = -height % self.config.multiple, -width % self.config.multiple
         x = F.pad(x, (0, right, 0, below)).contiguous(memory_format=torch.channels_last)
-        return self._frozen(x, count) if frozen else self.network.encoder(x)
+        return self.frozen(x, count) if frozen else self.network.encoder(x)
 
     def decode(self, features: list[Tensor], size: Sequence[int]) -> Tensor:
         """Logits, ``(batch, 1, *size)``, from `encode`'s features: the second half of `forward`."""

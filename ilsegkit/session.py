@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .adaptation import Adaptation, OnStep, Settings, adapt, kept_clicks, named_adaptation
 from .allocator import give_back_memory
+from .appearance import Looks
 from .clicks import Click
 from .errors import ClickError
 from .frame import Frame, Window, window_around
@@ -36,6 +37,14 @@ class _State(NamedTuple):
     logits: Tensor | None  # at the frame's size; None before the first click, and after one answered together with the next
     weights: Weights | None  # what single-image adaptation made of them; None for those of the sequence
     frame: Frame | None = None  # what the network saw; None for the whole image
+
+
+class _Seen(NamedTuple):
+    """How a frame looks to the encoder as it was then."""
+
+    frame: Frame
+    version: list[tuple[int, int]]
+    looks: Looks | None
 
 
 class Session:
@@ -87,6 +96,7 @@ class Session:
         self.notice: str | None = None
         self.image: np.ndarray | None = None
         self._frame: Frame | None = None
+        self._seen: _Seen | None = None
         self._mask: np.ndarray | None = None
         self._start()
 
@@ -156,7 +166,7 @@ class Session:
             If it cannot be read; the session stays as it was.
         """
         image = read_image(image)
-        self.image, self._frame = image, Frame(image, self.model)
+        self.image, self._frame, self._seen = image, Frame(image, self.model), None
         self.notice = None
         self._start()
 
@@ -207,7 +217,7 @@ class Session:
                 logits = self._logits(frame, clicks, known)
             else:
                 show = None if on_prediction is None else lambda early: on_prediction((frame.at_image_size(early) > 0).numpy())
-                looks = frame.looks(self.model)
+                looks = self._looks(frame)
                 outcome = adapt(
                     self.model,
                     frame,
@@ -231,6 +241,23 @@ class Session:
         weights = None if settings is None else self._weights(self._now.weights or self._sequence)
         self._go_to(_State(clicks, logits, weights, frame), load=False)
         return self.mask
+
+    @torch.no_grad()
+    def prepare(self) -> None:
+        """Do what the next click would have to wait for, as far as it can be done before it is known where that is.
+
+        It changes no answer. The widget uses the time for it in which a person looks at the last one.
+
+        Raises
+        ------
+        ClickError
+            If there is no image.
+        """
+        frame = self._look(self.clicks, self.mask)
+        if self.clicks:
+            self._looks(frame)
+        else:  # at a size of its own, a first pass through the network takes longer
+            frame.decode(self.model, frame.encode(self.model, (), frozen=True))
 
     def undo(self) -> np.ndarray:
         """Take the last click back, and what the model learned from it, bit for bit; give the mask.
@@ -390,7 +417,16 @@ class Session:
         whole, window = self._require_frame(), self._window(clicks, mask)
         if window is None:
             return whole
+        if self._seen is not None and self._seen.frame.window == window:
+            return self._seen.frame
         return Frame(whole.image, self.model, window, whole if self.model.config.context else None)
+
+    def _looks(self, frame: Frame) -> Looks | None:
+        """How a frame looks; found out once while neither it nor the encoder changes."""
+        version = self.model.frozen.version()
+        if self._seen is None or self._seen.frame is not frame or self._seen.version != version:
+            self._seen = _Seen(frame, version, frame.looks(self.model))
+        return self._seen.looks
 
     @torch.no_grad()
     def _look_twice(self, clicks: tuple[Click, ...]) -> tuple[Frame, Known]:
@@ -424,7 +460,7 @@ class Session:
     @torch.no_grad()
     def _logits(self, frame: Frame, clicks: tuple[Click, ...], known: Known | None = None) -> Tensor:
         logits = frame.decode(self.model, frame.encode(self.model, clicks, known, frozen=True))
-        return frame.answer(logits, clicks, frame.looks(self.model))
+        return frame.answer(logits, clicks, self._looks(frame))
 
     def _require_frame(self) -> Frame:
         if self._frame is None:

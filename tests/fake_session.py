@@ -31,7 +31,7 @@ class FakeSession:
         self.steps_done, self.threads, self.fail_with, self.finished = [], set(), None, []
         self.gate = threading.Event()
         self.gate.set()
-        self.at_work = threading.Event()
+        self.at_work, self.prepared_for = threading.Event(), []
         self.objects = 0
 
     @cached_property
@@ -107,6 +107,10 @@ class FakeSession:
             self.clicks = (*self.clicks, click)
         self._future = []
         return self.mask
+
+    def prepare(self):
+        self._note()
+        self.prepared_for.append(self.clicks)
 
     def undo(self):
         self._note()

@@ -166,6 +166,29 @@ def test_only_the_worker_touches_the_session(segmenter, browser, session):
     assert session.threads == {"ilsegkit-worker"}
 
 
+def test_while_the_user_looks_the_session_prepares(segmenter, browser, session):
+    assert session.prepared_for == [()]  # the photo is open
+    session.gate.clear()
+    browser.click(100, 50)
+    assert session.at_work.wait(5)
+    browser.click(20, 10)  # there is no time for it before this one
+    session.gate.set()
+    segmenter.wait(5)
+    assert session.prepared_for == [(), (Click(100, 50), Click(20, 10))]
+
+
+def test_a_session_that_cannot_prepare_answers_all_the_same(segmenter, browser, session, caplog):
+    def fail():
+        raise MemoryError("too little")
+
+    session.prepare = fail
+    browser.click(100, 50)
+    segmenter.wait(5)
+    assert segmenter.mask[50, 100]
+    assert "1 click" in said(segmenter)
+    assert "could not prepare" in caplog.text
+
+
 # --- buttons and keys -------------------------------------------------------------------------------------------------
 
 
