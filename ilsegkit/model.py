@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from .allocator import keep_memory
 from .errors import WeightsError
 from .frozen import FrozenEncoder
+from .threads import fit_threads
 
 __all__ = ["PRESETS", "InteractiveSegmenter", "ModelConfig", "load_model", "model_bytes", "pick_device", "save_model"]
 
@@ -134,6 +135,7 @@ class InteractiveSegmenter(nn.Module):
     def __init__(self, config: ModelConfig | str = "lite") -> None:
         super().__init__()
         keep_memory()
+        fit_threads()
         if isinstance(config, str):
             architecture, _, encoder = config.partition(":")
             if not encoder and config not in PRESETS:
