@@ -55,7 +55,9 @@ class FrozenEncoder:
 
     def version(self) -> list[tuple[int, int]]:
         """Another one when something has written to the encoder's parameters, or put others in their place."""
-        return [(value.data_ptr(), value._version) for value in (*self._encoder.parameters(), *self._encoder.buffers())]
+        tensors = (*self._encoder.parameters(), *self._encoder.buffers())
+        # Those of a model that was made in torch.inference_mode have no version, and cannot learn.
+        return [(value.data_ptr(), 0 if value.is_inference() else value._version) for value in tensors]
 
     def _up_to_date(self) -> nn.Module:
         """A copy without batch norms, made anew with every `version`."""

@@ -95,6 +95,12 @@ def test_is_made_once_while_nothing_changes(monkeypatch):
     assert len(made) == 1
 
 
+@torch.inference_mode()
+def test_works_where_nothing_can_learn():
+    encoder, x = lived(*ENCODERS[0]), torch.randn(1, 5, 64, 64)
+    same(FrozenEncoder(encoder)(x), encoder(x))
+
+
 def test_gives_no_gradients_and_takes_none_away():
     encoder = lived(*ENCODERS[1])
     x = torch.randn(1, 5, 64, 64)
