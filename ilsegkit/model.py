@@ -187,14 +187,14 @@ class InteractiveSegmenter(nn.Module):
         frozen : bool, optional
             Sooner, the same but for rounding, and without gradients; see `ilsegkit.frozen`.
         count : int, optional
-            Only the first so many; of a frozen encoder alone.
+            Only the first so many.
         """
         x = torch.cat([(image - self.mean) / self.std, guidance], dim=1)
         height, width = x.shape[-2:]
         # Padded, not stretched: the aspect ratio is information. Zero is the mean colour and no click.
         below, right = -height % self.config.multiple, -width % self.config.multiple
         x = F.pad(x, (0, right, 0, below)).contiguous(memory_format=torch.channels_last)
-        return self.frozen(x, count) if frozen else self.network.encoder(x)
+        return self.frozen(x, count) if frozen else self.network.encoder(x)[:count]
 
     def decode(self, features: list[Tensor], size: Sequence[int]) -> Tensor:
         """Logits, ``(batch, 1, *size)``, from `encode`'s features: the second half of `forward`."""

@@ -145,3 +145,4 @@ def test_a_model_pads_for_it_too():
     model = InteractiveSegmenter("lite").eval()
     image, guidance = torch.rand(1, 3, 50, 70) * 255, torch.zeros(1, 2, 50, 70)
     same(model.encode(image, guidance, frozen=True), model.encode(image, guidance))
+    same(model.encode(image, guidance, frozen=True, count=3), model.encode(image, guidance, count=3))
