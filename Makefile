@@ -5,7 +5,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 # More options for JupyterLab (but its root_dir, which is given), for example LAB="--no-browser --allow-root" in a container.
 LAB    ?=
+# So many test processes at once, each of one thread: two threads in one process are worth little (benchmarks/results.md).
+JOBS   ?= 2
 BIN    := $(VENV)/bin
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -n $(JOBS) --dist loadscope
 SHELL  := /bin/sh
 
 .PHONY: lab test check unit notebooks-test browser docs notebooks format clean
@@ -22,13 +25,13 @@ check: $(VENV)/dev.done
 	$(BIN)/mypy
 
 unit: $(VENV)/dev.done
-	$(BIN)/pytest -q -m "not browser" --doctest-modules --durations=5
+	$(PYTEST) -m "not browser" --doctest-modules --durations=5
 
 # Here and in `notebooks`, not with results that are on record: they may be of other code.
 notebooks-test: $(VENV)/dev.done
 	rm -rf build/results
-	ILSEGKIT_PROFILE=offline ILSEGKIT_RESULTS=$(CURDIR)/build/results $(BIN)/pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
-		--ignore notebooks/solutions notebooks
+	ILSEGKIT_PROFILE=offline ILSEGKIT_RESULTS=$(CURDIR)/build/results $(PYTEST) --nbval-lax --nbval-current-env \
+		--nbval-cell-timeout=600 --durations=5 --ignore notebooks/solutions notebooks
 
 browser: $(VENV)/dev.done
 	$(BIN)/pytest -q -m browser tests/browser

@@ -145,7 +145,7 @@ def evaluate(
         learned is kept beside it in ``.state``, written every minute and when the evaluation ends or is interrupted; a
         process that is killed loses at most the last minute.
     progress : bool, optional
-        Show a bar.
+        Show a bar until it is done.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def evaluate(
         header = {"target_iou": target_iou, "max_clicks": max_clicks, "rule": rule, **_identity(dataset, session)}
         log = _Records(Path(records), header, session)
     done = log.done if log else []
-    bar = tqdm(total=len(dataset), initial=len(done), desc=session.adapt, unit="object", disable=not progress)
+    bar = tqdm(total=len(dataset), initial=len(done), desc=session.adapt, unit="object", disable=not progress, leave=False)
     try:
         for index in range(len(done), len(dataset)):
             record = segment_object(dataset[index], session, target_iou, max_clicks, rule)

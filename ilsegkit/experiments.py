@@ -292,7 +292,7 @@ def run(
     sequences: Sequence[str] | None = None,
     most: int | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool = True,
 ) -> Report:
     """Run an experiment, or go on with one.
 
@@ -315,7 +315,7 @@ def run(
     seed : int, optional
         Decides which objects are drawn, and their order.
     progress : bool, optional
-        Show bars.
+        Show a bar for each sequence and method until it is done.
 
     Returns
     -------

@@ -44,7 +44,7 @@ class Gallery:
     clicks : int, optional
         Clicks an object gets at most.
     progress : bool, optional
-        Show a bar.
+        Show a bar until it is done.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Gallery:
         model: InteractiveSegmenter | None = None,
         methods: Sequence[str] = ("none", "IA", "SA"),
         clicks: int = 5,
-        progress: bool = False,
+        progress: bool = True,
     ) -> None:
         model = load_model() if model is None else model
         self.samples, self.clicks = list(samples), clicks

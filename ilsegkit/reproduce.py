@@ -34,7 +34,7 @@ def reproduce(
     own = weights is not None or profile != "paper"
     model = load_model(weights, device) if own else None
     try:
-        report = run(experiment, profile, model, out, root, sequence, most, seed, progress=True)
+        report = run(experiment, profile, model, out, root, sequence, most, seed)
     except KeyboardInterrupt:
         typer.echo(f"stopped; every finished object is kept in {results_folder(out)}: the same command goes on", err=True)
         raise typer.Exit(130) from None
