@@ -453,7 +453,10 @@ class Session:
             prediction = view.at_frame_size(mask)
             if accepted is None and view is state.frame and state.logits is not None:
                 prediction = (state.logits > 0).float()
-            outcome = adapt(self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, kept, on_step)
+            with self.model.sparing_memory():  # Binder has little of it, and the user is looking at the next image
+                outcome = adapt(
+                    self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, kept, on_step
+                )
             self.notice = self.notice or outcome.notice
         self._sequence = self._weights(self._sequence)
 

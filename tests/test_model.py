@@ -283,3 +283,42 @@ def test_the_importance_goes_where_the_model_goes(tiny_model):
     tiny_model.importance = {name: torch.ones_like(value) for name, value in tiny_model.named_parameters()}
     moved = tiny_model.to("meta")
     assert {value.device.type for value in moved.importance.values()} == {"meta"}
+
+
+def gradients_and_memory(model):
+    """Gradients of all parameters, and the bytes that autograd kept for them."""
+    kept = {}
+
+    def keep(value):
+        kept[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+        return value
+
+    model.zero_grad()
+    generator = torch.Generator().manual_seed(0)
+    image, guidance = (torch.rand(1, channels, 64, 96, generator=generator) for channels in (3, 2))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        logits = model(image * 255, guidance)
+    logits.square().mean().backward()
+    return [value.grad.clone() for value in model.parameters()], sum(kept.values())
+
+
+@pytest.mark.parametrize(("encoder", "share"), [("tu-tf_efficientnet_lite0", 0.75), ("tu-test_resnet", 0.99)])
+def test_sparing_memory_changes_no_gradient(encoder, share):
+    model = InteractiveSegmenter(f"Unet:{encoder}").eval()
+    gradients, memory = gradients_and_memory(model)
+    with model.sparing_memory():
+        same, less = gradients_and_memory(model)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, same, strict=True))
+    assert less < share * memory
+    assert gradients_and_memory(model)[1] == memory
+
+
+def test_memory_is_not_spared_where_that_would_do_harm():
+    model = InteractiveSegmenter("Unet:tu-test_resnet").train()
+    memory = gradients_and_memory(model)[1]
+    with model.sparing_memory():  # batch norm would count what it sees twice
+        assert gradients_and_memory(model)[1] == memory
+    other = InteractiveSegmenter("Unet:resnet18").eval()  # cannot compute its blocks again
+    memory = gradients_and_memory(other)[1]
+    with other.sparing_memory():
+        assert gradients_and_memory(other)[1] == memory
