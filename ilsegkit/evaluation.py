@@ -176,7 +176,8 @@ def evaluate(
         header = {"target_iou": target_iou, "max_clicks": max_clicks, "rule": rule, **_identity(dataset, session)}
         log = _Records(Path(records), header, session)
     done = log.done if log else []
-    bar = tqdm(total=len(dataset), initial=len(done), desc=session.adapt, unit="object", disable=not progress, leave=False)
+    way = "fixed" if session.adapt == "none" else session.adapt
+    bar = tqdm(total=len(dataset), initial=len(done), desc=way, unit="object", disable=not progress, leave=False)
     try:
         for index in range(len(done), len(dataset)):
             record = segment_object(dataset[index], session, target_iou, max_clicks, rule)
