@@ -114,7 +114,7 @@ def named_adaptation(mode: str, chosen: Mapping[str, Mapping[str, Any]] | None =
     Raises
     ------
     DataError
-        If there is no such mode.
+        If there is no such mode, or the settings are none.
 
     Examples
     --------
@@ -123,7 +123,10 @@ def named_adaptation(mode: str, chosen: Mapping[str, Mapping[str, Any]] | None =
     """
     if mode not in MODES:
         raise DataError(f"there is no adaptation {mode!r}; choose one of {', '.join(MODES)}")
-    settings = {name: Settings(**(chosen or {}).get(name, vars(default))) for name, default in PAPER.items()}
+    try:
+        settings = {name: Settings(**(chosen or {}).get(name, vars(default))) for name, default in PAPER.items()}
+    except (AttributeError, TypeError) as error:
+        raise DataError(f"these are no adaptation settings ({error}); give them as in benchmarks/adaptation.json") from error
     return Adaptation(settings["IA"] if "IA" in mode else None, settings["SA"] if "SA" in mode else None)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .data.commands import app as data_app
-from .data.commands import told
+from .data.commands import stopped, told
 from .errors import DataError
 from .replay import command as replay_command
 from .reproduce import reproduce
@@ -30,8 +30,20 @@ Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best the
 Adapt = Annotated[str, typer.Option(help="none, IA, SA or IA+SA.")]
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        typer.echo(f"ilsegkit {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _setup() -> None:
+def _setup(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version.")
+    ] = False,
+) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 
@@ -53,6 +65,8 @@ def segment(
     from .records import read_clicks
     from .session import Session
 
+    if out.suffix.lower() != ".png":
+        raise DataError(f"masks are written as PNG; name it {str(out.with_suffix('.png'))!r}")
     if not out.parent.is_dir():
         raise DataError(f"there is no folder {str(out.parent)!r} to write the mask to; make it first")
     pixels = read_image(image)
@@ -64,7 +78,7 @@ def segment(
         if session.notice:
             typer.echo(session.notice, err=True)
     write_mask(out, mask)
-    typer.echo(f"{out}: {mask.sum()} of {mask.size} pixels, {len(points)} clicks")
+    typer.echo(f"{out}: {mask.sum()} of {mask.size} pixels, {len(points)} click{'s' * (len(points) != 1)}")
 
 
 app.command("replay")(told()(replay_command))
@@ -91,7 +105,10 @@ def evaluate(
     from .session import Session
 
     dataset = open_small_set(data, root) if root is not None else FolderDataset(data)
-    results = run(dataset, Session(load_model(weights, device), adapt), target, max_clicks, rule, records)
+    session = Session(load_model(weights, device), adapt)
+    kept = "nothing is kept; name a file with --records, and an evaluation goes on from it"
+    with stopped(f"every finished object is kept in {records}: the same command goes on" if records else kept):
+        results = run(dataset, session, target, max_clicks, rule, records)
     shown = [k for k in (1, 2, 4, 10) if k <= max_clicks]
     columns = {f"clicks@{target:.0%}": results.clicks_at(), **{f"IoU@{k}": results.iou_at(k) for k in shown}}
     columns |= {"respected": results.respected(), "s/click": results.seconds_per_click()}
@@ -106,19 +123,25 @@ def train(
     data: Annotated[list[Path], typer.Argument(help="Folders with images/ and masks/.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, log and model; training goes on from it.")],
     preset: Annotated[
-        str, typer.Option(help="lite or paper, or ARCHITECTURE:ENCODER of segmentation_models_pytorch.")
-    ] = "lite",
+        str | None,
+        typer.Option(
+            help="Of a new network: lite, as if left out, paper, or ARCHITECTURE:ENCODER of segmentation_models_pytorch."
+        ),
+    ] = None,
     start: Annotated[
-        str, typer.Option(help="imagenet or random, for the encoder; bundled, or a weights file, to train that further.")
+        str,
+        typer.Option(
+            help="Of the encoder: imagenet (needs the extra 'train') or random; bundled, or a weights file, to train further."
+        ),
     ] = "imagenet",
-    iterations: int = 4200,
-    batch: int = 8,
-    size: int = 256,
+    iterations: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 4200,
+    batch: Annotated[int, typer.Option(min=2, help="Crops a step.")] = 8,
+    size: Annotated[int, typer.Option(min=32, help="Side of the crops in pixels.")] = 256,
     first_stage: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the iterations with sampled clicks.")] = 0.35,
-    rate: float = 1e-3,
+    rate: Annotated[float, typer.Option(help="Peak learning rate, of the decoder; the encoder has less.")] = 1e-3,
     loss: Annotated[str, typer.Option(help="focal, or ce for Eq. 1.")] = "focal",
     paste: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of objects pasted over other crops.")] = 0.0,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="Decides the crops and clicks.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read images, and as many that find clicks.")] = 1,
     device: Device = None,
 ) -> None:
@@ -130,15 +153,17 @@ def train(
     from .training import Recipe, imagenet_encoder
     from .training import train as run
 
+    new = start in ("imagenet", "random")
+    if preset is not None and not new:
+        raise DataError("--preset is for a new network; the weights of --start have one of their own, so leave it out")
+    recipe = Recipe(iterations, batch, size, first_stage, rate=rate, loss=loss, paste=paste, seed=seed)
+    folders = [FolderDataset(folder) for folder in data]
     torch.manual_seed(seed)
-    if start in ("imagenet", "random"):
-        model = InteractiveSegmenter(preset)
-    else:
-        model = load_model(None if start == "bundled" else start, "cpu")
+    model = InteractiveSegmenter(preset or "lite") if new else load_model(None if start == "bundled" else start, "cpu")
     if start == "imagenet" and not (out / "checkpoint.pt").is_file():
         model.start_from(imagenet_encoder(model))
-    recipe = Recipe(iterations, batch, size, first_stage, rate=rate, loss=loss, paste=paste, seed=seed)
-    run(model.to(pick_device(device)), [FolderDataset(folder) for folder in data], out, recipe, workers=workers)
+    with stopped(f"there is a checkpoint in {out}, a minute old at most, if it came that far: the same command goes on"):
+        run(model.to(pick_device(device)), folders, out, recipe, workers=workers)
     typer.echo(f"{out / 'model.safetensors'}: done; give it an importance with 'ilsegkit importance'")
 
 
@@ -148,7 +173,7 @@ def importance(
     data: Annotated[list[Path], typer.Argument(help="The folders the model was trained on.")],
     weights: Annotated[Path, typer.Option(help="Weights file.")],
     out: Annotated[Path, typer.Option(help="Weights file to write, with the importance in it.")],
-    most: Annotated[int, typer.Option(help="Use a random choice of this many objects of each folder.")] = 60,
+    most: Annotated[int, typer.Option(min=1, help="Use a random choice of this many objects of each folder.")] = 60,
     adaptation: Annotated[
         Path | None, typer.Option(help="JSON with adaptation settings to store, as in benchmarks/adaptation.json.")
     ] = None,
@@ -157,17 +182,25 @@ def importance(
     device: Device = None,
 ) -> None:
     """Compute the importance of each parameter (Eq. 3) and store it with the weights."""
+    from .adaptation import named_adaptation
     from .data import FolderDataset
     from .importance import estimate_importance
     from .model import load_model, save_model
 
     model = load_model(weights, device)
-    total: dict = {}
-    for folder in data:
-        part = estimate_importance(model, FolderDataset(folder), most, seed, out.with_name(f".{folder.name}.importance"))
-        total = {name: total.get(name, 0) + value / len(data) for name, value in part.items()}
-    model.importance = total
     if adaptation is not None:
-        model.adaptation = json.loads(adaptation.read_text())
+        try:
+            model.adaptation = json.loads(adaptation.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(
+                f"{str(adaptation)!r} is no valid JSON ({error}); give a file like benchmarks/adaptation.json"
+            ) from error
+        named_adaptation("IA+SA", model.adaptation)  # tells now, not when the weights are used, what does not fit
+    total: dict = {}
+    with stopped(f"what was done is kept beside {out}, but for up to 50 objects: the same command goes on"):
+        for folder in data:
+            part = estimate_importance(model, FolderDataset(folder), most, seed, out.with_name(f".{folder.name}.importance"))
+            total = {name: total.get(name, 0) + value / len(data) for name, value in part.items()}
+    model.importance = total
     save_model(out, model, half)
     typer.echo(f"{out}: importance of {len(total)} tensors stored")

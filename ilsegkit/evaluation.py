@@ -155,7 +155,7 @@ def evaluate(
     ------
     DataError
         If the file of records belongs to another evaluation (other arguments, objects, weights, or a session that has
-        learned something since), or the target is not in 0-1.
+        learned something since) or is none, the target is not in 0-1, or an argument is of another kind.
 
     Examples
     --------
@@ -167,6 +167,10 @@ def evaluate(
     >>> len(results)
     1
     """
+    if isinstance(session, torch.nn.Module) or isinstance(dataset, str | PathLike):
+        raise DataError("an evaluation takes a data set and a session: evaluate(FolderDataset(folder), Session(model, adapt))")
+    if max_clicks < 1:
+        raise DataError(f"an object cannot get {max_clicks} clicks at most; give 1 or more")
     if not 0 <= target_iou <= 1:
         raise DataError(f"the target IoU {target_iou:g} is not between 0 and 1; write 0.85 for 85%")
     if session.clicks:
@@ -259,6 +263,24 @@ def _identity(dataset: Sequence[Sample], session: Session) -> dict[str, Any]:
     return identity
 
 
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The header and the records in a file; none if it is not there. What is something else is not ours to write over."""
+    something_else = DataError(f"{str(path)!r} is there and holds no records of an evaluation; name a new file")
+    if path.is_dir():
+        raise something_else
+    if not path.is_file():
+        return []
+    try:
+        text = path.read_text()
+        # A line without its end was being written when the evaluation was stopped.
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    except ValueError:
+        raise something_else from None
+    if text and not (lines and isinstance(lines[0], dict) and "target_iou" in lines[0]):
+        raise something_else
+    return lines
+
+
 class _Records:
     """Records on disk. The first line says which evaluation they belong to."""
 
@@ -268,10 +290,9 @@ class _Records:
         self.learned: dict[str, Any] | None = None  # not written yet
         self.written = time.monotonic()
         header = json.loads(json.dumps(header))
-        if path.is_file() and path.stat().st_size:
-            # A line without its end was being written when the evaluation was stopped.
-            lines = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-            if lines and lines[0] != header:
+        lines = _lines(path)
+        if lines:
+            if lines[0] != header:
                 different = sorted(k for k in header if lines[0].get(k) != header[k])
                 hint = " or, to go on with them, give a new session: this one has learned" if session.objects else ""
                 raise DataError(

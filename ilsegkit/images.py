@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from .errors import ImageError
 __all__ = ["fitting_mask", "image_size", "read_image", "read_mask", "resize_mask", "write_mask"]
 
 BITS_PER_SAMPLE = 258  # TIFF's tag
+NOT_FINITE = "the image holds NaN or infinity; replace these values first"
 
 
 def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> np.ndarray:
@@ -44,7 +46,13 @@ def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> 
     [[0, 0], [0, 255]]
     """
     if isinstance(source, str | PathLike):
-        source = _open(Path(source))
+        path = Path(source)
+        try:
+            return read_image(_open(path))
+        except ImageError as error:
+            if repr(fspath(path)) in str(error):
+                raise
+            raise ImageError(f"{fspath(path)!r} cannot be used: {error}") from None
     if isinstance(source, Image.Image):
         source = ImageOps.exif_transpose(source)
         if source.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "LAB"):
@@ -63,6 +71,8 @@ def _reading(path: str | PathLike[str], kind: str) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as file:
             yield file
+    except ImageError:
+        raise
     except FileNotFoundError:
         raise ImageError(f"there is no {kind} file {fspath(path)!r}; check the path") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -74,26 +84,34 @@ def _reading(path: str | PathLike[str], kind: str) -> Iterator[Image.Image]:
 
 def _open(path: Path) -> Image.Image | np.ndarray:
     with _reading(path, "image") as file:
-        # Of colours of 16 bits, Pillow would keep the high byte alone: a scan of 12 bits would be nearly black.
-        if file.mode in ("RGB", "RGBA"):
-            if max(getattr(file, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8:
-                return _colour_tiff(path)
-            if any(";16" in str(tile[3]) for tile in getattr(file, "tile", ())):
-                raise ImageError(
-                    f"{fspath(path)!r} has colours of 16 bits, which cannot be read from such a file; give an array"
-                )
+        if _is_deep(file, path):
+            return _colour_tiff(path)
         file.load()
         return file
 
 
+def _is_deep(file: Image.Image, path: Path) -> bool:
+    """Whether colours have more than 8 bits, of which Pillow would keep the high byte alone: a scan of 12 bits is nearly black.
+
+    If they cannot be read in another way either, it is an `ImageError`.
+    """
+    if file.mode not in ("RGB", "RGBA"):
+        return False
+    if max(getattr(file, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8:
+        if find_spec("tifffile") is None:
+            raise ImageError(
+                f"{fspath(path)!r} has colours of 16 bits, for which tifffile is needed: pip install tifffile, or give an array"
+            )
+        return True
+    if any(";16" in str(tile[3]) for tile in getattr(file, "tile", ())):
+        raise ImageError(f"{fspath(path)!r} has colours of 16 bits, which cannot be read from such a file; give an array")
+    return False
+
+
 def _colour_tiff(path: Path) -> np.ndarray:
     """The first page of a TIFF in colour of more than 8 bits."""
-    try:
-        from tifffile import imread
-    except ImportError:
-        raise ImageError(
-            f"{fspath(path)!r} has colours of 16 bits, for which tifffile is needed: pip install tifffile, or give an array"
-        ) from None
+    from tifffile import imread
+
     pixels = np.asarray(imread(path, key=0))
     return pixels if pixels.shape[-1] in (3, 4) else np.moveaxis(pixels, 0, -1)  # one plane after the other
 
@@ -120,7 +138,7 @@ def _to_rgb8(array: np.ndarray) -> np.ndarray:
     elif array.dtype != np.uint8:
         values = array.astype(np.float32)
         if not np.isfinite(values).all():
-            raise ImageError("the image holds NaN or infinity; replace these values first")
+            raise ImageError(NOT_FINITE)
         low, high = float(values.min()), float(values.max())
         if array.dtype.kind == "f" and low >= 0 and high <= 1:
             low, high = 0.0, 1.0
@@ -133,16 +151,19 @@ def _to_rgb8(array: np.ndarray) -> np.ndarray:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image as `read_image` gives it, if the file is complete; cheap for JPEG.
+    """Height and width of an image as `read_image` gives it, if it can be read; cheap for JPEG.
 
     Raises
     ------
     ImageError
-        If the file is missing or damaged.
+        As `read_image` does.
     """
     with _reading(path, "image") as file:
         if file.format != "JPEG":
-            file.load()
+            if not _is_deep(file, path):
+                file.load()
+            if file.mode == "F" and not np.isfinite(np.asarray(file)).all():
+                raise ImageError(f"{fspath(path)!r} cannot be used: {NOT_FINITE}")
             width, height = ImageOps.exif_transpose(file).size
             return height, width
         width, height = file.size

@@ -148,7 +148,8 @@ class InteractiveSegmenter(nn.Module):
             self.network = build(config.encoder, encoder_weights=None, in_channels=5, classes=1, **config.options)
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
-                f"segmentation_models_pytorch cannot build {config.architecture} on {config.encoder}: {error}"
+                f"segmentation_models_pytorch cannot build {config.architecture} on {config.encoder} ({error!s:.150}); "
+                "see its documentation for their names"
             ) from error
         self.mean: Tensor
         self.std: Tensor
@@ -366,6 +367,8 @@ def load_model(path: str | PathLike[str] | None = None, device: str | torch.devi
     'tu-tf_efficientnet_lite0'
     """
     path = BUNDLED if path is None else Path(path)
+    if path.is_dir():
+        raise WeightsError(f"{str(path)!r} is a folder; give the weights file in it")
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}

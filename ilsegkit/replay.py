@@ -130,5 +130,6 @@ def command(
     """Make every click of a folder of annotations again, and compare the masks."""
     results = replay(folder, out, Session(load_model(weights, device), "none"), images, adapt)
     for result in results:
-        typer.echo(f"{result.number}: {result.name}, {result.clicks} clicks, IoU {result.iou:.3f} with the saved mask")
+        clicks = f"{result.clicks} click{'s' * (result.clicks != 1)}"
+        typer.echo(f"{result.number}: {result.name}, {clicks}, IoU {result.iou:.3f} with the saved mask")
     typer.echo(f"{out}: {len(results)} objects, mean IoU {sum(r.iou for r in results) / len(results):.3f}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .data.commands import stopped
+
 __all__ = ["reproduce"]
 
 
@@ -33,11 +35,8 @@ def reproduce(
 
     own = weights is not None or profile != "paper"
     model = load_model(weights, device) if own else None
-    try:
+    with stopped(f"every finished object is kept in {results_folder(out)}: the same command goes on"):
         report = run(experiment, profile, model, out, root, sequence, most, seed)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; every finished object is kept in {results_folder(out)}: the same command goes on", err=True)
-        raise typer.Exit(130) from None
     table, figure = report.save(results_folder(out) / profile, experiment)
     typer.echo(f"{report}\n\nClicks saved per object, with 95% intervals\n{report.savings().to_string()}\n")
     typer.echo(f"saved: {table}, {figure}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from .adaptation import Adaptation, OnStep, Settings, adapt, kept_clicks, named_
 from .allocator import give_back_memory
 from .appearance import Looks
 from .clicks import Click
-from .errors import ClickError
+from .errors import ClickError, WeightsError
 from .frame import Frame, Window, window_around
 from .images import fitting_mask, read_image
 from .model import InteractiveSegmenter, load_model
@@ -83,6 +83,8 @@ class Session:
     _now: _State
 
     def __init__(self, model: InteractiveSegmenter | None = None, adapt: str | Adaptation = "IA+SA", seed: int = 0) -> None:
+        if isinstance(model, str | PathLike):
+            raise WeightsError(f"a session takes a model, not the file it is in; write Session(load_model({fspath(model)!r}))")
         model = load_model() if model is None else model
         # A copy of all but the importance, which never changes.
         self.model: InteractiveSegmenter = copy.deepcopy(model, {id(model.importance): model.importance}).eval()
@@ -369,14 +371,30 @@ class Session:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`; the object at hand loses its clicks."""
-        self.objects = state["objects"]
-        self._sequence = {name: value.to(self.model.device) for name, value in state["weights"].items()}
-        self._optimizer = None
-        if state["optimizer"] is not None:
-            self._optimizer = torch.optim.Adam(self.model.parameters())
-            self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # Adam would go on in the caller's tensors
-        self._rng.bit_generator.state = state["rng"]
+        """Go on from a `state_dict`; the object at hand loses its clicks.
+
+        Raises
+        ------
+        WeightsError
+            If it is none, or of another model; the session stays as it was.
+        """
+        try:
+            objects, given, rng = state["objects"], state["weights"], np.random.default_rng(0)
+            weights = {name: value.to(self.model.device) for name, value in given.items()}
+            rng.bit_generator.state = state["rng"]
+            adam = copy.deepcopy(state["optimizer"])  # Adam would go on in the caller's tensors
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise WeightsError(f"this is no state of a session ({error!r:.100}); give what state_dict gave") from error
+        if {name: value.shape for name, value in weights.items()} != {name: v.shape for name, v in self._anchor.items()}:
+            raise WeightsError("this state is of a session with another model; give it to one with the same model")
+        optimizer = None
+        if adam is not None:
+            optimizer = torch.optim.Adam(self.model.parameters())
+            try:
+                optimizer.load_state_dict(adam)
+            except (KeyError, TypeError, ValueError) as error:
+                raise WeightsError(f"this is no state of a session ({error!r:.100}); give what state_dict gave") from error
+        self.objects, self._sequence, self._optimizer, self._rng = objects, weights, optimizer, rng
         self._start()
 
     # --- how it works -----------------------------------------------------------------------------------------------
@@ -470,7 +488,7 @@ class Session:
             raise ClickError("there is no image yet; call set_image first")
         return self._frame
 
-    def _checked(self, x: float, y: float, positive: bool) -> Click:
+    def _checked(self, x: float, y: float, positive: bool = True) -> Click:
         height, width = self._require_frame().image_size
         try:
             x, y = float(x), float(y)

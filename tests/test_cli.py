@@ -138,3 +138,65 @@ def test_train_says_which_weights_it_cannot_start_from(folder, tmp_path):
     result = run("train", folder, "--out", tmp_path / "run", "--start", tmp_path / "nothing.safetensors")
     assert result.exit_code == 1
     assert "there is no weights file" in result.output
+
+
+def test_the_version():
+    assert run("--version").output == f"ilsegkit {ils.__version__}\n"
+
+
+def test_a_mask_is_a_png(weights, folder, tmp_path):
+    out = tmp_path / "mask.jpg"
+    result = run("segment", folder / "images" / "0.png", "--clicks", "20,20,1", "--out", out, "--weights", weights)
+    assert result.exit_code == 1
+    assert "mask.png" in result.output
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "work", "told"),
+    [
+        (["evaluate"], "ilsegkit.evaluation.evaluate", "name a file with --records"),
+        (
+            ["evaluate", "--records", "kept.jsonl"],
+            "ilsegkit.evaluation.evaluate",
+            "is kept in kept.jsonl: the same command goes",
+        ),
+        (
+            ["train", "--out", "run", "--start", "random", "--preset", "Unet:tu-test_resnet"],
+            "ilsegkit.training.train",
+            "in run",
+        ),
+        (["importance", "--out", "new.safetensors"], "ilsegkit.importance.estimate_importance", "the same command goes on"),
+    ],
+)
+def test_who_stops_long_work_is_told_what_becomes_of_it(weights, folder, monkeypatch, command, work, told):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(work, interrupted)
+    options = [] if command[0] == "train" else ["--weights", weights]
+    result = run(command[0], folder, *command[1:], *options)
+    assert result.exit_code == 130
+    assert result.output.startswith("stopped; ")
+    assert told in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_train_says_what_does_not_go_together(folder, tmp_path):
+    result = run("train", folder, "--out", tmp_path / "run", "--start", "bundled", "--preset", "paper")
+    assert result.exit_code == 1
+    assert "--preset is for a new network" in result.output
+    assert "there is no folder" in run("train", tmp_path / "nothing", "--out", tmp_path / "run").output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("content", "told"), [("IA", "no valid JSON"), ('{"IA": {"foo": 1}}', "no adaptation settings")])
+def test_settings_that_do_not_fit_are_told_before_anything_is_computed(weights, folder, tmp_path, monkeypatch, content, told):
+    monkeypatch.setattr("ilsegkit.importance.estimate_importance", None)
+    settings = tmp_path / "settings.json"
+    settings.write_text(content)
+    out = tmp_path / "new.safetensors"
+    result = run("importance", folder, "--weights", weights, "--out", out, "--adaptation", settings)
+    assert result.exit_code == 1
+    assert told in result.output
+    assert not out.exists()

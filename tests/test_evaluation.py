@@ -8,7 +8,7 @@ import torch
 import ilsegkit as ils
 from ilsegkit import evaluation
 from ilsegkit.adaptation import Adaptation, Settings
-from ilsegkit.errors import DataError
+from ilsegkit.errors import DataError, WeightsError
 from ilsegkit.evaluation import fingerprint
 
 SA = Adaptation(sequence=Settings(1, 1e-3, 0.5, 0.0, 0.5))
@@ -62,6 +62,29 @@ def test_records_of_another_evaluation_are_refused_and_kept(tiny_model, squares,
     with pytest.raises(DataError, match="target_iou"):
         ils.evaluate(squares(1), ils.Session(tiny_model, "none"), 0.9, 3, records=path, progress=False)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ['{"categories": []}', "[1]\n", "hello\n", "\n", b"\x89PNG\r\n\x1a\n", None])
+def test_what_is_no_file_of_records_is_left_alone(tiny_model, squares, tmp_path, content):
+    path = tmp_path / "coco.json"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=r"holds no records of an evaluation; name a new file"):
+        ils.evaluate(squares(1), ils.Session(tiny_model, "none"), 0.95, 3, records=path, progress=False)
+    assert path.is_dir() or path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+
+
+def test_arguments_of_another_kind_are_told(tiny_model, squares):
+    with pytest.raises(DataError, match="takes a data set and a session"):
+        ils.evaluate(squares(1), tiny_model, progress=False)
+    with pytest.raises(DataError, match="takes a data set and a session"):
+        ils.evaluate("my_data", ils.Session(tiny_model, "none"), progress=False)
+    with pytest.raises(DataError, match="0 clicks"):
+        ils.evaluate(squares(1), ils.Session(tiny_model, "none"), max_clicks=0, progress=False)
+    with pytest.raises(WeightsError, match=r"Session\(load_model\('a.safetensors'\)\)"):
+        ils.Session("a.safetensors")
 
 
 def test_records_of_other_objects_are_refused(tiny_model, squares, tmp_path):

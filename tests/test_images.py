@@ -117,8 +117,9 @@ class TestReadImage:
             parts = [(b"IHDR", struct.pack(">IIBBBBB", 5, 4, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
             chunks = [struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in parts]
             path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
-            with pytest.raises(ImageError, match="16 bits"):
-                read_image(path)
+            for read in (read_image, image_size):
+                with pytest.raises(ImageError, match=r"^'.*scan.png' has colours of 16 bits, which [^']*$"):
+                    read(path)
             return
         tifffile = pytest.importorskip("tifffile")
         planes = kind != "tif"
@@ -132,6 +133,13 @@ class TestReadImage:
         array[1, 2, 0] = value
         with pytest.raises(ImageError, match="NaN or infinity"):
             read_image(array)
+
+    def test_a_file_with_nan_is_named(self, tmp_path):
+        path = tmp_path / "height.tif"
+        Image.fromarray(np.array([[0.5, np.nan]], np.float32)).save(path)
+        for read in (read_image, image_size):
+            with pytest.raises(ImageError, match=r"height.tif' cannot be used: the image holds NaN"):
+                read(path)
 
     @pytest.mark.parametrize("shape", [(3, 5, 7, 3), (5, 7, 2), (5, 7, 5), (7,), ()])
     def test_shapes_that_are_no_image(self, shape):

@@ -8,7 +8,7 @@ import torch
 import ilsegkit as ils
 from ilsegkit import session as session_module
 from ilsegkit.adaptation import Adaptation, Settings
-from ilsegkit.errors import ClickError, ImageError
+from ilsegkit.errors import ClickError, ImageError, WeightsError
 from ilsegkit.frame import Window
 
 IA = Settings(steps=3, rate=1e-3, lam=1.0, gamma=0.0)
@@ -480,3 +480,20 @@ def test_weights_that_do_not_change_are_shared_between_undo_steps(tiny_model):
     shared = {name for name in first if first[name] is second[name]}
     assert {name for name in first if name.startswith("network.encoder.")} <= shared
     assert not {"network.segmentation_head.0.weight"} & shared
+
+
+def test_a_state_that_does_not_fit_changes_nothing(tiny_model):
+    session = ils.Session(tiny_model, Adaptation(sequence=SA))
+    session.set_image(np.zeros((48, 64, 3), np.uint8))
+    session.click(20, 20)
+    session.finish()
+    session.click(30, 30)
+    before, state = session.mask.copy(), session.state_dict()
+    other = ils.Session(ils.InteractiveSegmenter("Unet:resnet18"), "none").state_dict()
+    broken = [{}, [], {**state, "rng": 3}, {**state, "weights": None}, {**state, "optimizer": {"state": {}}}]
+    for wrong, told in [(other, "another model"), *((one, "no state of a session") for one in broken)]:
+        with pytest.raises(WeightsError, match=told):
+            session.load_state_dict(wrong)
+    assert session.objects == 1
+    assert np.array_equal(session.mask, before)
+    session.click(10, 10)

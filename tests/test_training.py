@@ -166,8 +166,25 @@ def test_a_stopped_training_goes_on(tiny_model, folders, tmp_path, watched):
 def test_going_on_with_another_recipe_is_refused(tiny_model, folders, tmp_path):
     recipe = Recipe(**{**RECIPE.__dict__, "iterations": 2})
     train(tiny_model, folders, tmp_path / "run", recipe, workers=0)
-    with pytest.raises(DataError, match="another recipe"):
+    with pytest.raises(DataError, match=r"another recipe \(rate 0.01\)"):
         train(tiny_model, folders, tmp_path / "run", Recipe(**{**recipe.__dict__, "rate": 0.1}), workers=0)
+
+
+@pytest.mark.parametrize(
+    "values", [{"batch": 1}, {"iterations": 0}, {"size": 8}, {"rate": -1}, {"paste": 2}, {"average": -0.1}]
+)
+def test_numbers_out_of_range_are_refused(values):
+    [name] = values
+    with pytest.raises(DataError, match=f"{name} = .* is not between"):
+        Recipe(**values)
+
+
+def test_there_is_a_checkpoint_a_minute(tiny_model, folders, tmp_path, watched, monkeypatch):
+    monkeypatch.setattr("ilsegkit.training.SAVE_EVERY", 0.0)
+    watched.stop_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_model, folders, tmp_path / "run", RECIPE, workers=0)
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["iteration"] == 3
 
 
 def test_unknown_loss_is_refused_before_anything_is_written(tiny_model, folders, tmp_path):

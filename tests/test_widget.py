@@ -831,3 +831,10 @@ def test_the_true_object_of_a_sample_is_shown(session):
     assert segmenter.target
     assert segmenter.state["class_name"] == "thing"
     segmenter.close()
+
+
+def test_one_class_can_be_given_as_text(tiny_model, tmp_path):
+    segmenter = ClickSegmenter(Session(tiny_model, "none"), PHOTO, folder=tmp_path, classes="cat")
+    assert segmenter._annotator.classes == ("cat",)
+    with pytest.raises(DataError, match=r"ClickSegmenter\(Session\(model\)"):
+        ClickSegmenter(tiny_model, PHOTO)

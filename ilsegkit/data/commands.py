@@ -20,7 +20,7 @@ from .manifest import Entry, entry_of, load_manifest, parse_listing
 from .store import find, places, roots
 from .store import verify as problems_of
 
-__all__ = ["app", "told"]
+__all__ = ["app", "stopped", "told"]
 
 
 @contextmanager
@@ -36,6 +36,16 @@ def told() -> Iterator[None]:
             raise
         typer.echo(f"ilsegkit: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@contextmanager
+def stopped(hint: str) -> Iterator[None]:
+    """Tell in one line what becomes of long work when the user stops it, and end with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {hint}", err=True)
+        raise typer.Exit(130) from None
 
 
 class _Telling(TyperGroup):

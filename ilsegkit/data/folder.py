@@ -14,6 +14,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import DataError, ImageError
 from ..images import image_size, read_image
@@ -59,10 +60,18 @@ class FolderDataset(LabelMaps):
         if not all((Path(root) / part).is_dir() for part in self.needs):
             raise DataError(f"{str(root)!r} must hold a folder 'images' and a folder 'masks'")
         listing = Path(root) / "instances.json"
-        try:
-            self._names = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else None
-        except ValueError as error:
-            raise DataError(f"{str(listing)!r} is no valid JSON ({error}); mend or remove it") from error
+        self._names: dict[str, dict[int, str | None]] | None = None
+        if listing.is_file():
+            try:
+                content = json.loads(listing.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise DataError(f"{str(listing)!r} is no valid JSON ({error}); mend or remove it") from error
+            try:
+                self._names = {name: {int(number): kind for number, kind in objects} for name, objects in content.items()}
+            except (AttributeError, TypeError, ValueError) as error:
+                raise DataError(
+                    f"{str(listing)!r} does not map names to [[number, class], ...] ({error}); mend or remove it"
+                ) from error
         super().__init__(root)
 
     def _maps(self) -> Iterator[tuple[str, Path, Path]]:
@@ -76,9 +85,22 @@ class FolderDataset(LabelMaps):
 
     def _classes(self, image_id: str, mask: Path, present: list[int]) -> Mapping[int, str | None]:
         if self._names is not None:
-            return {int(label): name for label, name in self._names.get(image_id, [])}
-        # A mask of 0 and 255 alone is a binary one.
-        return dict.fromkeys(present) if present == [IGNORE_LABEL] else super()._classes(image_id, mask, present)
+            return self._names.get(image_id, {})
+        if present == [IGNORE_LABEL]:  # a mask of 0 and 255 alone is a binary one
+            return dict.fromkeys(present)
+        if self._has_soft_edges(mask, present):
+            raise ImageError(f"{str(mask)!r} has {len(present) - 1} greys beside 0 and 255, as of soft edges; save it without")
+        return super()._classes(image_id, mask, present)
+
+    def _has_soft_edges(self, mask: Path, present: list[int]) -> bool:
+        """Whether it is a binary mask that was blurred or resized: greys that are no numbers in a row, and hardly an area."""
+        *greys, last = present
+        if last != IGNORE_LABEL or len(greys) < 3 or greys[-1] < 2 * len(greys):
+            return False
+        labels = self._remembered(mask, self._read)
+        grey = (labels > 0) & (labels < IGNORE_LABEL)
+        inside = ndimage.maximum_filter(labels, 3) == ndimage.minimum_filter(labels, 3)  # squares of 3 by 3 of one number
+        return bool(np.count_nonzero(inside & grey) < 0.2 * np.count_nonzero(grey))
 
     def _candidates(self) -> Iterator[ObjectEntry]:
         if not self.largest_each:

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from ilsegkit.data import FolderDataset, Sample
 from ilsegkit.errors import DataError
@@ -102,6 +102,39 @@ def test_damaged_files_are_named_and_left_out(root, caplog):
     assert "4 left out" in caplog.text
     for part in ("a.png", "b.png' is 31 x 20 but its mask 30 x 20", "c.png", "e.jpg"):
         assert part in caplog.text
+
+
+def test_images_that_cannot_be_read_are_left_out_from_the_start(root, caplog):
+    Image.fromarray(np.full((20, 30), np.nan, np.float32)).save(root / "images" / "b.tif")
+    (root / "images" / "b.png").unlink(missing_ok=True)
+    (root / "images" / "b.jpg").unlink(missing_ok=True)
+    with caplog.at_level(logging.WARNING):
+        data = FolderDataset(root)
+    assert names(data) == ["a:1", "a:2", "c:7"]
+    assert "b.tif" in caplog.text
+    assert "NaN" in caplog.text
+    assert [sample.image_id for sample in data] == ["a", "a", "c"]
+
+
+@pytest.mark.parametrize("blur", [0.5, 1, 3])
+def test_soft_edges_are_no_objects(root, caplog, blur):
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:15, 5:25] = 255
+    mask = mask.repeat(4, 0).repeat(4, 1)
+    Image.new("RGB", mask.shape[::-1]).save(next(root.glob("images/c.*")))
+    soft = Image.fromarray(mask).filter(ImageFilter.GaussianBlur(blur))
+    soft.save(root / "masks" / "c.png")
+    with caplog.at_level(logging.WARNING):
+        data = FolderDataset(root)
+    assert names(data) == ["a:1", "a:2", "b:255"]
+    assert "greys beside 0 and 255, as of soft edges" in caplog.text
+
+
+@pytest.mark.parametrize("content", [[], {"a": 3}, {"a": [["x", "roof"]]}, {"a": [[1]]}])
+def test_a_listing_of_another_form_is_told(root, content):
+    (root / "instances.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"does not map names to \[\[number, class\], ...\]"):
+        FolderDataset(root)
 
 
 def test_folders_must_be_there(root):
