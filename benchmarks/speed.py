@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -82,6 +83,11 @@ def not_frozen(session: ils.Session) -> None:
     session.model.frozen._up_to_date = lambda: session.model.network.encoder
 
 
+def not_spared(session: ils.Session) -> None:
+    """SA's step keeps what happens inside the encoder's blocks."""
+    session.model.sparing_memory = nullcontext
+
+
 def compiled(session: ils.Session) -> None:
     """The network through torch.compile, which needs a C++ compiler on CPUs."""
     not_frozen(session)  # what would be run in its place is a copy that is not compiled
@@ -129,6 +135,7 @@ def ways(model: ils.InteractiveSegmenter) -> dict[str, Way]:
         "- as bundled, prepared": Way(Adaptation(chosen.image), as_bundled=True, prepared=True),
         "default SA": Way(Adaptation(sequence=chosen.sequence)),
         "- SA as bundled": Way(Adaptation(sequence=chosen.sequence), as_bundled=True),
+        "- SA as bundled, memory not spared": Way(Adaptation(sequence=chosen.sequence), not_spared, as_bundled=True),
         FORWARD: Way(Adaptation()),
         "- fixed as bundled": Way(Adaptation(), as_bundled=True),
         "- fixed as bundled, prepared": Way(Adaptation(), as_bundled=True, prepared=True),
