@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from .evaluation import Results
-from .metrics import clicks_to_reach
+from .metrics import clicks_to_reach, mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,12 +117,7 @@ class Report:
                       for m, result in part.results.items()}  # fmt: skip
             for method in list(counts)[1:]:
                 saved = counts["initial"] - counts[method]
-                low = high = float(saved.mean())
-                if len(saved) > 1 and saved.any():
-                    interval = stats.bootstrap(
-                        (saved,), np.mean, confidence_level=confidence, method="percentile", rng=np.random.default_rng(0)
-                    ).confidence_interval
-                    low, high = float(interval.low), float(interval.high)
+                low, high = mean_interval(saved, confidence)
                 verdict = "fewer clicks" if low > 0 else "more clicks" if high < 0 else "may be chance"
                 verdict = "too few objects" if len(saved) < FEWEST else verdict
                 row = {"sequence": part.heading, "method": method, "saved": saved.mean(), "from": low, "to": high}
