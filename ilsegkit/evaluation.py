@@ -302,7 +302,9 @@ class _Records:
         if session.adaptation.sequence is not None:
             self._go_on(session)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(line) + "\n" for line in (header, *self.done)))
+        scratch = path.with_name(f".{path.name}.part")  # whoever is killed now still has the old records
+        scratch.write_text("".join(json.dumps(line) + "\n" for line in (header, *self.done)))
+        scratch.replace(path)
 
     def _go_on(self, session: Session) -> None:
         """The weights must be those after the last record; a record they do not know of is measured again."""

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,20 @@ def test_what_is_no_file_of_records_is_left_alone(tiny_model, squares, tmp_path,
     with pytest.raises(DataError, match=r"holds no records of an evaluation; name a new file"):
         ils.evaluate(squares(1), ils.Session(tiny_model, "none"), 0.95, 3, records=path, progress=False)
     assert path.is_dir() or path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+
+
+def test_records_outlive_a_kill_while_they_are_taken_up(tiny_model, squares, tmp_path, monkeypatch):
+    path = tmp_path / "records.jsonl"
+    ils.evaluate(squares(2), ils.Session(tiny_model, "none"), 0.95, 3, records=path, progress=False)
+    before = path.read_bytes()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ils.evaluate(squares(2), ils.Session(tiny_model, "none"), 0.95, 3, records=path, progress=False)
+    assert path.read_bytes() == before
 
 
 def test_arguments_of_another_kind_are_told(tiny_model, squares):
