@@ -17,6 +17,7 @@ import argparse
 import base64
 import copy
 import io
+import json
 import os
 import re
 import sys
@@ -32,6 +33,7 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / "shared" / "data"
 REPOSITORY = "https://github.com/ilsegkit/ilsegkit"
+WIDGET_VIEW, WIDGET_STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
 
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION\n?", re.MULTILINE | re.DOTALL)
 MARKERS = re.compile(r"^ *### (?:BEGIN|END) SOLUTION\n?", re.MULTILINE)
@@ -137,7 +139,21 @@ def execute(notebook: NotebookNode, folder: Path) -> str:
                 make_smaller(out.get("data", {}))
     if "widgets" in done.metadata and any(map(is_widget, outputs(notebook))):
         notebook.metadata["widgets"] = done.metadata["widgets"]
+        keep_what_is_shown(notebook)
     return str(used)
+
+
+def keep_what_is_shown(notebook: NotebookNode) -> None:
+    """Drop the state of widgets that no output shows: progress bars leave theirs behind."""
+    states = notebook.metadata["widgets"][WIDGET_STATE]["state"]
+    wanted = [out["data"][WIDGET_VIEW]["model_id"] for out in outputs(notebook) if is_widget(out)]
+    shown: set[str] = set()
+    while wanted:
+        name = wanted.pop()
+        if name in states and name not in shown:
+            shown.add(name)
+            wanted += re.findall(r"IPY_MODEL_(\w+)", json.dumps(states[name]))
+    notebook.metadata["widgets"][WIDGET_STATE]["state"] = {name: states[name] for name in states if name in shown}
 
 
 def outputs(notebook: NotebookNode) -> list[NotebookNode]:
@@ -147,7 +163,7 @@ def outputs(notebook: NotebookNode) -> list[NotebookNode]:
 
 def is_widget(out: NotebookNode) -> bool:
     """Whether an output is a live widget, whose state has to be stored, too."""
-    return "application/vnd.jupyter.widget-view+json" in out.get("data", {})
+    return WIDGET_VIEW in out.get("data", {})
 
 
 def is_bar(out: NotebookNode) -> bool:

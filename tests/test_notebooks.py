@@ -138,3 +138,12 @@ def test_binder_files():
     pins = [line for line in lines if line and not line.startswith("--")]
     assert all("==" in pin for pin in pins if not pin.startswith("."))
     assert ".[lab]" in pins
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_only_widgets_that_are_shown_have_a_state(build, path):
+    notebook = nbformat.read(path, 4)
+    if "widgets" in notebook.metadata:
+        before = list(notebook.metadata["widgets"][build.WIDGET_STATE]["state"])
+        build.keep_what_is_shown(notebook)
+        assert list(notebook.metadata["widgets"][build.WIDGET_STATE]["state"]) == before
