@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 import ilsegkit as ils
 from ilsegkit.adaptation import MODES
-from ilsegkit.metrics import clicks_to_reach, mean_interval
+from ilsegkit.metrics import mean_interval
 
 #: Modes in which IA is Algorithm 1 to the letter.
 LITERAL = ("literal IA", "literal IA+SA")
@@ -17,9 +16,9 @@ LITERAL = ("literal IA", "literal IA+SA")
 def clicks_table(records: Path, targets: Mapping[str, float], heading: str) -> pd.DataFrame:
     """A row for each set and mode that has been measured.
 
-    `saved` is the clicks saved per object against the fixed model on the same objects, with a 95% bootstrap interval, and
-    `change` the same as a share of the fixed model's clicks. A row that is still being measured is about the objects so far,
-    and says how many.
+    `saved` is the clicks saved per object against the fixed model on the same objects, `from` and `to` its 95% bootstrap
+    interval, and `change` the same as a share of the fixed model's clicks. A row that is still being measured is about the
+    objects so far, and says how many.
     """
     rows = []
     for name, target in targets.items():
@@ -32,22 +31,18 @@ def clicks_table(records: Path, targets: Mapping[str, float], heading: str) -> p
             results = ils.Results(frame[1:].to_dict("records"), target, int(frame["max_clicks"][0]))
             half = ils.Results(results.records[len(results) // 2 :], target, results.max_clicks)
             fixed = results if mode == "none" else fixed
-            saved, change = "", ""
+            gain = dict.fromkeys(("change", "saved", "from", "to"), "")
             if fixed is not None and fixed is not results and len(fixed) >= len(results):
-                before, after = (
-                    np.array([clicks_to_reach(r["iou"], target, results.max_clicks) for r in of.records[: len(results)]])
-                    for of in (fixed, results)
-                )
+                before, after = fixed.clicks_each()[: len(results)], results.clicks_each()
                 low, high = mean_interval(before - after)
-                saved = f"{np.mean(before - after):.2f} ({low:.2f} to {high:.2f})"
-                change = f"{after.mean() / before.mean() - 1:+.0%}"
+                gain = {"change": f"{after.mean() / before.mean() - 1:+.0%}", "saved": f"{(before - after).mean():.2f}"}
+                gain |= {"from": f"{low:.2f}", "to": f"{high:.2f}"}
             rows.append(
                 {
                     heading: f"{name} ({len(results)}) @{target:.0%}",
                     "mode": "fixed" if mode == "none" else mode,
                     "clicks": results.clicks_at(),
-                    "change": change,
-                    "saved": saved,
+                    **gain,
                     "2nd half": half.clicks_at(),
                     **{f"IoU@{k}": results.iou_at(k) for k in (1, 2, 4, 10)},
                     "respected": results.respected(),

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .appearance import Looks
 from .clicks import Click
-from .errors import DataError
+from .errors import DataError, check_ranges
 from .frame import Frame
 from .losses import adaptation_loss, forgetting_loss
 from .model import InteractiveSegmenter
@@ -76,10 +76,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:
             raise DataError(f"there is no scope {self.scope!r}; choose one of {', '.join(SCOPES)}")
-        ranges = {"lam": (0, 1), "keep": (0, 1), "gamma": (0, math.inf), "rate": (0, math.inf), "steps": (0, math.inf)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise DataError(f"{name} = {getattr(self, name)} is not between {low} and {high}")
+        positive = dict.fromkeys(("gamma", "rate", "steps"), (0, math.inf))
+        check_ranges(self, {"lam": (0, 1), "keep": (0, 1), **positive})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import pandas as pd
 from .data.sample import Sample
 from .errors import DataError
 from .evaluation import Results, evaluate
-from .metrics import clicks_to_reach
 from .records import ObjectRecord
 from .session import Session
 
@@ -83,7 +82,7 @@ class Contest:
     def to_frame(self) -> pd.DataFrame:
         """Clicks to reach the target, a row an object, and their mean; an object that was not done is left empty."""
         columns = {
-            who: pd.Series({r["object_id"]: clicks_to_reach(r["iou"], done.target_iou, done.max_clicks) for r in done.records})
+            who: pd.Series(done.clicks_each(), [record["object_id"] for record in done.records])
             for who, done in self.results.items()
         }
         table = pd.DataFrame(columns).rename_axis("object").astype(float)

@@ -1,6 +1,8 @@
 """The exceptions this package raises on purpose, each with one sentence that says what was wrong and what to do."""
 
-__all__ = ["ClickError", "DataError", "IlsegkitError", "ImageError", "WeightsError"]
+from collections.abc import Mapping
+
+__all__ = ["ClickError", "DataError", "IlsegkitError", "ImageError", "WeightsError", "check_ranges"]
 
 
 class IlsegkitError(Exception):
@@ -21,3 +23,16 @@ class WeightsError(IlsegkitError, ValueError):
 
 class DataError(IlsegkitError, ValueError):
     """A data set, record file or option of a long run that does not fit."""
+
+
+def check_ranges(of: object, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse settings whose numbers are out of range.
+
+    Raises
+    ------
+    DataError
+        If an attribute named in `ranges` is below the first or above the second number.
+    """
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(of, name) <= high:
+            raise DataError(f"{name} = {getattr(of, name)} is not between {low} and {high}")

@@ -44,8 +44,8 @@ class Results:
     Examples
     --------
     >>> results = Results([{"object_id": "a", "iou": [0.5, 0.9]}, {"object_id": "b", "iou": [0.7]}], 0.85, 20)
-    >>> results.clicks_at(), round(results.iou_at(1), 3)
-    (11.0, 0.6)
+    >>> results.clicks_each().tolist(), results.clicks_at(), round(results.iou_at(1), 3)
+    ([2, 20], 11.0, 0.6)
     """
 
     def __init__(self, records: list[dict[str, Any]], target_iou: float, max_clicks: int) -> None:
@@ -55,7 +55,11 @@ class Results:
         return len(self.records)
 
     def clicks_at(self, target_iou: float | None = None) -> float:
-        """clicks@q%: mean number of clicks to reach an IoU, the one that was aimed at if left out.
+        """clicks@q%: the mean of `clicks_each`."""
+        return _mean(self.clicks_each(target_iou).tolist())
+
+    def clicks_each(self, target_iou: float | None = None) -> np.ndarray:
+        """How many clicks each object took to reach an IoU, the one that was aimed at if left out: int, (objects,).
 
         Raises
         ------
@@ -65,7 +69,7 @@ class Results:
         target = self.target_iou if target_iou is None else target_iou
         if target > self.target_iou:
             raise DataError(f"objects were left at IoU {self.target_iou}; evaluate with target_iou={target} for clicks at that")
-        return _mean(clicks_to_reach(r["iou"], target, self.max_clicks) for r in self.records)
+        return np.array([clicks_to_reach(r["iou"], target, self.max_clicks) for r in self.records], int)
 
     def iou_at(self, clicks: int) -> float:
         """IoU@k: mean IoU after so many clicks; objects that reached the target earlier keep the IoU they were left with."""

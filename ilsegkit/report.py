@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .evaluation import Results
-from .metrics import clicks_to_reach, mean_interval
+from .metrics import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,9 +112,7 @@ class Report:
         """
         rows = []
         for part in self.used:
-            first = part.results["initial"]
-            counts = {m: np.array([clicks_to_reach(r["iou"], first.target_iou, first.max_clicks) for r in result.records])
-                      for m, result in part.results.items()}  # fmt: skip
+            counts = {method: results.clicks_each() for method, results in part.results.items()}
             for method in list(counts)[1:]:
                 saved = counts["initial"] - counts[method]
                 low, high = mean_interval(saved, confidence)

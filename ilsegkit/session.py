@@ -382,18 +382,15 @@ class Session:
             objects, given, rng = state["objects"], state["weights"], np.random.default_rng(0)
             weights = {name: value.to(self.model.device) for name, value in given.items()}
             rng.bit_generator.state = state["rng"]
-            adam = copy.deepcopy(state["optimizer"])  # Adam would go on in the caller's tensors
+            fits = {name: value.shape for name, value in weights.items()} == {n: v.shape for n, v in self._anchor.items()}
+            optimizer = None
+            if fits and state["optimizer"] is not None:
+                optimizer = torch.optim.Adam(self.model.parameters())
+                optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # Adam would go on in the caller's tensors
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise WeightsError(f"this is no state of a session ({error!r:.100}); give what state_dict gave") from error
-        if {name: value.shape for name, value in weights.items()} != {name: v.shape for name, v in self._anchor.items()}:
+        if not fits:
             raise WeightsError("this state is of a session with another model; give it to one with the same model")
-        optimizer = None
-        if adam is not None:
-            optimizer = torch.optim.Adam(self.model.parameters())
-            try:
-                optimizer.load_state_dict(adam)
-            except (KeyError, TypeError, ValueError) as error:
-                raise WeightsError(f"this is no state of a session ({error!r:.100}); give what state_dict gave") from error
         self.objects, self._sequence, self._optimizer, self._rng = objects, weights, optimizer, rng
         self._start()
 

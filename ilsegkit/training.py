@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from .clicks import Click, next_click, sample_clicks
 from .data.crops import Crop, RandomCrops
 from .data.folder import FolderDataset
-from .errors import DataError
+from .errors import DataError, check_ranges
 from .guidance import guidance_maps
 from .losses import cross_entropy
 from .model import InteractiveSegmenter, save_model
@@ -87,10 +87,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise DataError(f"there is no loss {self.loss!r}; choose one of {', '.join(LOSSES)}")
-        ranges = {"iterations": (1, math.inf), "batch": (2, math.inf), "size": (32, math.inf), "rate": (1e-12, math.inf)}
-        for name, (low, high) in (ranges | dict.fromkeys(("first_stage", "reset", "paste", "average"), (0, 1))).items():
-            if not low <= getattr(self, name) <= high:
-                raise DataError(f"{name} = {getattr(self, name)} is not between {low} and {high}")
+        least = {"iterations": 1, "batch": 2, "size": 32, "rate": 1e-12}
+        check_ranges(self, {name: (low, math.inf) for name, low in least.items()})
+        check_ranges(self, dict.fromkeys(("first_stage", "reset", "paste", "average"), (0, 1)))
 
 
 def focal_loss(logits: Tensor, target: Tensor, power: float = 2.0) -> Tensor:
