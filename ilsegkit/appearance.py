@@ -152,18 +152,14 @@ def texture_evidence(textures: np.ndarray, shown: np.ndarray) -> np.ndarray:
     """
     (channels, rows, columns), (height, width) = textures.shape, shown.shape[1:]
     # By torch: NumPy's products have threads of their own, which would get into the way of the network's.
-    of = torch.from_numpy(textures).reshape(channels, -1).T.double().contiguous()
+    of = torch.from_numpy(textures).reshape(channels, -1).double()
     padded = np.pad(shown, ((0, 0), (0, rows * STRIDE - height), (0, columns * STRIDE - width)))
     squares = torch.from_numpy(padded.reshape(2, rows, STRIDE, columns, STRIDE).sum((2, 4)).reshape(2, -1))
-    means, spread = [], torch.zeros(channels, channels, dtype=torch.double)
-    for weights in squares:
-        there = weights > 0
-        means.append(weights[there] @ of[there])
-        apart = (of[there] - means[-1]) * weights[there].sqrt()[:, None]
-        spread += apart.T @ apart / 2
+    means = of @ squares.T
+    spread = (of * squares.sum(0) @ of.T - means @ means.T) / 2  # the mean of the two covariances
     spread += (RIDGE * spread.trace() / channels + 1e-9) * torch.eye(channels, dtype=torch.double)
-    direction = torch.linalg.solve(spread, means[0] - means[1])
-    ratio = ((of - (means[0] + means[1]) / 2) @ direction).clamp(-MOST, MOST).reshape(rows, columns).float().numpy()
+    direction = torch.linalg.solve(spread, means[:, 0] - means[:, 1])
+    ratio = (direction @ of - direction @ means.mean(1)).clamp(-MOST, MOST).reshape(rows, columns).float().numpy()
     large = Image.fromarray(ratio).resize((columns * STRIDE, rows * STRIDE), Image.Resampling.BILINEAR)
     return np.asarray(large)[:height, :width]
 

@@ -150,7 +150,11 @@ class Frame:
         logits = model.decode(features[0], self.size)[0, 0]
         if self._around is None:
             return logits
-        return (1 - self._share) * logits + self._share * self.part_of(self._around.decode(model, features[1:]))
+        down, across = (side / pixels for side, pixels in zip(self._around.size, self.image_size, strict=True))
+        top, left, bottom, right = self.window
+        part = top * down, left * across, bottom * down, right * across
+        around = model.decode(features[1], self._around.size, part)[0, 0]
+        return (1 - self._share) * logits + self._share * self.part_of(around)
 
     @torch.no_grad()
     def looks(self, model: InteractiveSegmenter) -> Looks | None:

@@ -16,7 +16,7 @@ from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["FrozenEncoder"]
+__all__ = ["FrozenEncoder", "stamp"]
 
 
 class FrozenEncoder:
@@ -56,8 +56,7 @@ class FrozenEncoder:
     def version(self) -> list[tuple[int, int]]:
         """Another one when something has written to the encoder's parameters, or put others in their place."""
         tensors = (*self._encoder.parameters(), *self._encoder.buffers())
-        # Those of a model that was made in torch.inference_mode have no version, and cannot learn.
-        return [(value.data_ptr(), 0 if value.is_inference() else value._version) for value in tensors]
+        return [stamp(value) for value in tensors]
 
     def _up_to_date(self) -> nn.Module:
         """A copy without batch norms, made anew with every `version`."""
@@ -65,6 +64,12 @@ class FrozenEncoder:
         if self._folded is None or version != self._version:
             self._folded, self._version = _folded(self._encoder), version
         return self._folded
+
+
+def stamp(value: Tensor) -> tuple[int, int]:
+    """Another one when something has written to a tensor, or it is another tensor."""
+    # Those of a model that was made in torch.inference_mode have no version, and cannot learn.
+    return value.data_ptr(), 0 if value.is_inference() else value._version
 
 
 def _folded(encoder: nn.Module) -> nn.Module:

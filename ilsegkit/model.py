@@ -7,6 +7,7 @@ channels are the same for all.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ import segmentation_models_pytorch as smp
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as tensors_as_bytes
+from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -222,9 +224,33 @@ class InteractiveSegmenter(nn.Module):
         finally:
             inner.grad_checkpointing = False
 
-    def decode(self, features: list[Tensor], size: Sequence[int]) -> Tensor:
-        """Logits, ``(batch, 1, *size)``, from `encode`'s features: the second half of `forward`."""
-        return self.network.segmentation_head(self.network.decoder(features))[..., : size[0], : size[1]]
+    def decode(self, features: list[Tensor], size: Sequence[int], part: Sequence[float] | None = None) -> Tensor:
+        """Logits, ``(batch, 1, *size)``, from `encode`'s features: the second half of `forward`.
+
+        Parameters
+        ----------
+        features : list of Tensor
+        size : height and width
+            Of the images: without padding.
+        part : top, left, bottom and right, optional
+            In pixels. Where only this part of the logits is needed: those outside it may be anything, and the fine half of
+            a DeepLabV3+ decoder, most of its work, is done for no more.
+        """
+        decoder, head = self.network.decoder, self.network.segmentation_head
+        if part is None or not isinstance(decoder, DeepLabV3PlusDecoder):
+            return head(decoder(features))[..., : size[0], : size[1]]
+        coarse, fine = decoder.up(decoder.aspp(features[-1])), features[2]
+        # Of a square at the edge, the convolutions of 3 x 3 and the interpolation look at the next ones.
+        sides = []
+        for low, high, squares, pixels in zip(part[:2], part[2:], fine.shape[-2:], features[0].shape[-2:], strict=True):
+            scale = squares / pixels
+            sides.append((max(0, math.floor(low * scale) - 3), min(squares, math.ceil(high * scale) + 3)))
+        (top, bottom), (left, right) = sides
+        coarse, fine = (values[..., top:bottom, left:right] for values in (coarse, fine))
+        to_logits, enlarge, activation = head
+        logits = to_logits(decoder.block2(torch.cat([coarse, decoder.block1(fine)], 1)))
+        around = (left, features[2].shape[-1] - right, top, features[2].shape[-2] - bottom)
+        return activation(enlarge(F.pad(logits, around)))[..., : size[0], : size[1]]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> InteractiveSegmenter:
         """What `to`, `cuda` and `cpu` call: the importance goes along."""

@@ -18,6 +18,7 @@ from .appearance import Looks
 from .clicks import Click
 from .errors import ClickError, WeightsError
 from .frame import Frame, Window, window_around
+from .frozen import stamp
 from .images import fitting_mask, read_image
 from .model import InteractiveSegmenter, load_model
 
@@ -90,6 +91,7 @@ class Session:
         self.model: InteractiveSegmenter = copy.deepcopy(model, {id(model.importance): model.importance}).eval()
         self.adaptation = Adaptation()
         self.adapt = adapt
+        self._held: dict[str, tuple[Tensor, tuple[int, int]]] = {}  # what each parameter was copied to, or from, and when
         self._anchor = self._weights()  # θ*
         self._sequence = self._anchor  # θ_t
         self._optimizer: torch.optim.Optimizer | None = None
@@ -240,7 +242,7 @@ class Session:
         self._past += [_State(clicks[:k], None, self._now.weights) for k in range(len(self.clicks) + 1, len(clicks))]
         del self._past[:-UNDO_LIMIT]
         self._future.clear()
-        weights = None if settings is None else self._weights(self._now.weights or self._sequence)
+        weights = None if settings is None else self._weights()
         self._go_to(_State(clicks, logits, weights, frame), load=False)
         return self.mask
 
@@ -396,19 +398,20 @@ class Session:
 
     # --- how it works -----------------------------------------------------------------------------------------------
 
-    def _weights(self, before: Weights | None = None) -> Weights:
-        """A copy of the weights; those that are as they were before are shared, so that undo costs little memory."""
-        before = before or {}
-        return {
-            name: before[name] if name in before and torch.equal(before[name], value) else value.detach().clone()
-            for name, value in self.model.named_parameters()
-        }
+    def _weights(self) -> Weights:
+        """A copy of the weights; those not written to since the last one are shared, so that undo costs little memory."""
+        for name, value in self.model.named_parameters():
+            if name not in self._held or self._held[name][1] != stamp(value):
+                self._held[name] = value.detach().clone(), stamp(value)
+        return {name: held for name, (held, _) in self._held.items()}
 
     @torch.no_grad()
     def _load(self, weights: Weights) -> None:
         for name, value in self.model.named_parameters():
-            if not torch.equal(value, weights[name]):  # what is not written to need not be made ready to run again
+            held, then = self._held[name]
+            if held is not weights[name] or then != stamp(value):  # else it need not be made ready to run again
                 value.copy_(weights[name])
+                self._held[name] = weights[name], stamp(value)
 
     def _start(self) -> None:
         self._past: list[_State] = []
@@ -473,7 +476,7 @@ class Session:
                     self.model, view, state.clicks, prediction, settings, self._anchor, self._optimizer, kept, on_step
                 )
             self.notice = self.notice or outcome.notice
-        self._sequence = self._weights(self._sequence)
+        self._sequence = self._weights()
 
     @torch.no_grad()
     def _logits(self, frame: Frame, clicks: tuple[Click, ...], known: Known | None = None) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from ilsegkit.clicks import Click
 from ilsegkit.frame import Frame, Window, window_around
+from ilsegkit.model import PRESETS, InteractiveSegmenter
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8)
 
@@ -99,6 +100,31 @@ def test_the_answer_for_a_window_is_averaged_with_the_whole(tiny_model):
     assert part.encode(tiny_model, clicks, {whole: features[1]})[1] is features[1]  # known: not computed again
     own = Frame(IMAGE, tiny_model, window)
     assert torch.equal(own.decode(tiny_model, own.encode(tiny_model, clicks, {whole: features[1]})), alone)
+
+
+@pytest.mark.parametrize("window", [Window(16, 24, 48, 88), Window(0, 0, 20, 120), Window(70, 100, 80, 120), Window(10, 0, 60, 119)])
+@pytest.mark.parametrize("image", [IMAGE, IMAGE[:, :50]], ids=["wide", "high"])
+def test_the_fine_decoder_sees_the_window_alone_and_says_the_same(window, image):
+    """Logits and gradients, bit for bit and up to the order of sums, of a DeepLabV3+ with random parameters."""
+    width = image.shape[1]
+    window = window._replace(left=min(window.left, width - 20), right=min(window.right, width))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = InteractiveSegmenter(replace(PRESETS["lite"], input_size=128)).eval()
+    whole = Frame(image, model)
+    part = Frame(image, model, window, whole)
+    features = part.encode(model, [Click(30, 20)], frozen=True)
+    seen = []
+    model.network.decoder.block2.register_forward_pre_hook(lambda _, given: seen.append(given[0][0, 0].numel()))
+    answer = part.decode(model, features)
+    alone, around = (model.decode(f, frame.size)[0, 0] for f, frame in zip(features, (part, whole), strict=True))
+    expected = 0.5 * alone + 0.5 * part.part_of(around)
+    assert torch.equal(answer, expected)
+    assert seen[1] < seen[3]
+    learning = list(model.network.decoder.parameters())
+    gradients = [torch.autograd.grad(logits.sigmoid().mean(), learning) for logits in (answer, expected)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("window", [None, Window(16, 24, 48, 88)])

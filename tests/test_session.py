@@ -326,10 +326,36 @@ def test_a_state_can_be_gone_on_with_more_than_once(tiny_model):
     assert same(*ends)
 
 
+def test_weights_that_did_not_change_are_neither_copied_nor_written(session, squares):
+    session.set_image(squares(1)[0].image)
+    session.adapt = Adaptation(replace(IA, scope="decoder"))
+    session.click(20, 20)
+    first, second = session._now.weights, session._sequence
+    assert {name.split(".")[1] for name in first if first[name] is not second[name]} == {"decoder", "segmentation_head"}
+    versions = [value._version for value in session.model.network.encoder.parameters()]
+    session.undo()
+    session.redo()
+    session.reset()
+    assert [value._version for value in session.model.network.encoder.parameters()] == versions
+    assert same(weights(session), session._sequence)
+
+
+def test_what_else_writes_to_the_weights_is_noticed(session, squares):
+    session.set_image(squares(1)[0].image)
+    session.adapt = "none"
+    before = weights(session)
+    mask = session.click(20, 20)
+    with torch.no_grad():
+        next(session.model.parameters()).add_(1)
+    assert np.array_equal(session.reset(), np.zeros_like(mask))
+    assert same(weights(session), before)
+    assert np.array_equal(session.click(20, 20), mask)
+
+
 def says(model, answer):
     """The model gives this function's logits, and its encoder passes on what it is shown."""
     model.encode = lambda pixels, guidance, **_: [pixels, guidance]
-    model.decode = lambda features, size: answer(*features)
+    model.decode = lambda features, size, part=None: answer(*features)
 
 
 @pytest.fixture
