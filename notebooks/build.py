@@ -100,15 +100,17 @@ def _framed(notebook: NotebookNode, stem: str, path: str) -> NotebookNode:
     return notebook
 
 
-def with_outputs(notebook: NotebookNode, old: Path) -> NotebookNode:
-    """The notebook with the outputs stored in an older one, if its code is still the same."""
-    if old.is_file():
-        stored = nbformat.read(old, 4)
-        if code(stored) == code(notebook):
-            for cell, before in zip(code_cells(notebook), code_cells(stored), strict=True):
-                cell.outputs, cell.execution_count = before.outputs, before.execution_count
-            notebook.metadata = stored.metadata
-    return notebook
+def keep_outputs(notebook: NotebookNode, old: Path) -> str:
+    """Take over the outputs stored in an older one, if its code is still the same. Tells if they are lost."""
+    if not old.is_file():
+        return ""
+    stored = nbformat.read(old, 4)
+    if code(stored) != code(notebook):
+        return "without outputs, since its code has changed; run it with --execute" if outputs(stored) else ""
+    for cell, before in zip(code_cells(notebook), code_cells(stored), strict=True):
+        cell.outputs, cell.execution_count = before.outputs, before.execution_count
+    notebook.metadata = stored.metadata
+    return ""
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -116,7 +118,8 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def code(notebook: NotebookNode) -> list[str]:
-    return [cell.source for cell in code_cells(notebook)]
+    """What makes the outputs: not the first cell, for Colab, which says where the repository is."""
+    return [cell.source for cell in code_cells(notebook)[1:]]
 
 
 def same(a: NotebookNode, b: NotebookNode) -> bool:
@@ -215,8 +218,8 @@ def main() -> int:
     environment()
     for path, made in targets(chosen.only):
         path.parent.mkdir(exist_ok=True)
-        told = execute(made, path.parent) if chosen.execute else ""
-        nbformat.write(made if chosen.execute else with_outputs(made, path), path)
+        told = execute(made, path.parent) if chosen.execute else keep_outputs(made, path)
+        nbformat.write(made, path)
         print(path.relative_to(HERE.parent), told, flush=True)
     return 0
 

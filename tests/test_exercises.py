@@ -153,7 +153,119 @@ def widened(tail):
     return lambda rgb: torch.cat([rgb, tail(rgb)], 1)
 
 
+def deepest_of_all(prediction, target):
+    """Without regions: whatever error is deepest."""
+    depths = [ndimage.distance_transform_edt(np.pad(e, 1))[1:-1, 1:-1] for e in (target & ~prediction, prediction & ~target)]
+    if not (prediction ^ target).any():
+        return None
+    missing = depths[0].max() > depths[1].max()
+    row, column = np.unravel_index(depths[not missing].argmax(), target.shape)
+    return Click(int(column), int(row), bool(missing))
+
+
+def deepest_of_its_kind(prediction, target):
+    click = next_click(prediction, target)
+    errors = target & ~prediction if click and click.positive else prediction & ~target
+    depth = ndimage.distance_transform_edt(np.pad(errors, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    return click and Click(int(column), int(row), click.positive)
+
+
+def chessboard(prediction, target):
+    click = robot()(prediction, target)
+    if click is None or not click.positive or prediction.any():
+        return click
+    depth = ndimage.distance_transform_cdt(target & ~prediction)
+    row, column = np.unravel_index(np.where(depth == 5, depth, 0).argmax(), depth.shape)
+    return Click(int(column), int(row), True)
+
+
+def of_square(reduce):
+    """MAS of another function of the output."""
+
+    def answer(network, inputs):
+        total = 0.0
+        for x in inputs:
+            network.zero_grad()
+            reduce(network(x)).backward()
+            total += network.weight.grad.abs().sum().item()
+        return total / len(inputs)
+
+    return answer
+
+
+def everywhere(parameters, predict, corrections, steps, rate):
+    optimizer = torch.optim.Adam(parameters, lr=rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.binary_cross_entropy_with_logits(predict(), corrections.clamp(min=-1)).backward()
+        optimizer.step()
+    with torch.no_grad():
+        return predict()
+
+
+def one_loss(parameters, predict, corrections, steps, rate):
+    optimizer = torch.optim.Adam(parameters, lr=rate)
+    loss = correction_loss(predict(), corrections)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss.backward(retain_graph=True)
+        optimizer.step()
+    with torch.no_grad():
+        return predict()
+
+
+def few(count):
+    return lambda d, rng: np.quantile(rng.choice(d, (count, len(d))).mean(1), [0.025, 0.975])
+
+
+def class_means(z, y):
+    pixels = F.binary_cross_entropy_with_logits(z, y, reduction="none")
+    return torch.stack([pixels[y == label].mean() for label in (0, 1) if (y == label).any()]).mean()
+
+
 MISTAKES = [
+    ("1.1", lambda p, t: 1.0 if not t.any() else (p & t).sum() / (p | t).sum(), "only one of the two"),
+    ("1.1", lambda p, t: 1.0 if not p.any() else (p & t).sum() / (p | t).sum(), "only one of the two"),
+    ("1.2", deepest_of_all, "by its size"),
+    ("1.2", chessboard, "positive=True"),
+    ("1.2", deepest_of_its_kind, "by its size"),
+    ("2.1", class_means, "every pixel counts the same"),
+    (
+        "2.2",
+        lambda w: torch.cat([w, torch.randn(64, 2, 3, 3) * 0.2], 1) if len(w) == 64 else torch.zeros(64, 5, 3, 3),
+        "the shape",
+    ),
+    ("2.2", widened(lambda w: torch.randn_like(w[:, :2]) * 0.2), "times as much"),
+    ("2.2", widened(lambda w: 1 + torch.randn_like(w[:, :2]) * 2 * w.std()), "around 0"),
+    ("2.1", lambda z, y: F.softplus(z.long()).mean(), "stopped with NotImplementedError"),
+    (
+        "3.1",
+        lambda z, c: F.binary_cross_entropy_with_logits(z, c == 1, reduction="none")[c >= 0].mean(),
+        "your function stopped",
+    ),
+    ("3.2", lambda theta, anchor, omega: (omega["w"] * (theta["w"] - anchor["w"]) ** 2).sum(), "one tensor alone"),
+    ("3.3", of_square(lambda y: y.square().mean()), "not their mean"),
+    ("3.3", of_square(lambda y: y.sum() ** 2), "squared sum"),
+    ("3.3", of_square(lambda y: y.norm()), "of the norm"),
+    ("3.3", of_square(lambda y: y.sum()), "of the output"),
+    ("4.1", lambda mask, clicks: np.mean([mask[c.y, c.x] for c in clicks if c.positive] or [1]), "negative clicks count"),
+    ("4.1", lambda mask, clicks: np.mean([mask[c.x % 10, min(c.y, 19)] == c.positive for c in clicks]), "rows are y"),
+    ("4.2", everywhere, "must not count"),
+    ("4.2", one_loss, "in the loop"),
+    ("6.1", lambda ious, target, most: int(np.argmax(ious)) + 1 if max(ious, default=0) >= target else most, "the first click"),
+    ("6.1", lambda ious, target, most: min(len(ious), most) if max(ious, default=0) >= target else most, "the first click"),
+    (
+        "6.1",
+        lambda ious, target, most: sum(v < target for v in ious) + 1 if max(ious, default=0) >= target else most,
+        "the first click",
+    ),
+    ("7.1", lambda a, b: abs(1 - np.mean(b) / np.mean(a)), "costs clicks"),
+    ("7.1", lambda a, b: (np.mean(a) - np.mean(b)) / max(np.mean(a), np.mean(b)), "costs clicks"),
+    ("8.1", few(100), "a thousand"),
+    ("8.1", bootstrap(0.05, 0.975), "97.5%"),
+    ("8.1", bootstrap(0.025, 0.95), "97.5%"),
+    ("8.1", lambda d, rng: bootstrap()(d, rng) + 0.45, "97.5%"),
     ("1.1", lambda p, t: 2 * (p & t).sum() / (p.sum() + t.sum() or np.nan), "Dice"),
     ("1.1", lambda p, t: 0 if not p.any() else (p & t).sum() / (p | t).sum(), "not 0"),
     ("1.1", lambda p, t: int((p & t).sum()) / int((p | t).sum()), "divides by zero"),
@@ -309,6 +421,12 @@ def test_unsolved_and_broken(exercise):
     assert "KeyError" in check(exercise, broken).message
 
 
+def test_a_verdict_can_be_asserted():
+    assert check("3.1", correction_loss)
+    assert not check("3.1", lambda logits, corrections: 0.0)
+    assert not check("3.1", not_solved)
+
+
 def test_unknown_exercise():
     with pytest.raises(DataError, match="there is no exercise"):
         check("0.1", not_solved)
@@ -341,6 +459,10 @@ def test_the_function_itself_is_wanted():
         ("5.1", kept_clicks),
         ("5.1", lambda clicks, share, rng: [clicks[i] for i in rng.permutation(len(clicks))[: math.ceil(share * len(clicks))]]),
         ("8.1", bootstrap()),
+        ("8.1", few(500)),
+        ("8.1", lambda d, rng: np.percentile([d[rng.integers(0, len(d), len(d))].mean() for _ in range(1000)], [2.5, 97.5])),
+        ("6.1", lambda ious, target, most: min([*(k for k, v in enumerate(ious, 1) if v >= target), most])),
+        ("2.2", lambda w: torch.cat([w, 2 * w.std() * torch.randn(w.shape[0], 2, *w.shape[2:])], 1)),
     ],
 )
 def test_other_right_solutions_are_accepted(exercise, answer):

@@ -102,7 +102,9 @@ def test_the_answer_for_a_window_is_averaged_with_the_whole(tiny_model):
     assert torch.equal(own.decode(tiny_model, own.encode(tiny_model, clicks, {whole: features[1]})), alone)
 
 
-@pytest.mark.parametrize("window", [Window(16, 24, 48, 88), Window(0, 0, 20, 120), Window(70, 100, 80, 120), Window(10, 0, 60, 119)])
+@pytest.mark.parametrize(
+    "window", [Window(16, 24, 48, 88), Window(0, 0, 20, 120), Window(70, 100, 80, 120), Window(10, 0, 60, 119)]
+)
 @pytest.mark.parametrize("image", [IMAGE, IMAGE[:, :50]], ids=["wide", "high"])
 def test_the_fine_decoder_sees_the_window_alone_and_says_the_same(window, image):
     """Logits and gradients, bit for bit and up to the order of sums, of a DeepLabV3+ with random parameters."""

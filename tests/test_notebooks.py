@@ -140,6 +140,23 @@ def test_binder_files():
     assert ".[lab]" in pins
 
 
+def test_outputs_stay_when_the_repository_is_another(build, monkeypatch, tmp_path):
+    """A teacher names the repository of the course in build.py, and runs it."""
+    source = ROOT / "notebooks" / "source" / "03_corrections_as_examples.md"
+    stored = nbformat.read(ROOT / "notebooks" / f"{source.stem}.ipynb", 4)
+    monkeypatch.setattr(build, "COLAB", build.COLAB.replace(build.REPOSITORY, "https://github.com/teacher/course"))
+    made = build.chapter(source)
+    assert made.cells[1].source != stored.cells[1].source
+    old = tmp_path / "old.ipynb"
+    nbformat.write(stored, old)
+    assert build.keep_outputs(made, old) == ""
+    assert build.outputs(made) == build.outputs(stored) != []
+    changed = build.chapter(source)
+    next(cell for cell in changed.cells[2:] if cell.cell_type == "code").source += "\nprint(1)"
+    assert "run it with --execute" in build.keep_outputs(changed, old)
+    assert build.outputs(changed) == []
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
 def test_only_widgets_that_are_shown_have_a_state(build, path):
     notebook = nbformat.read(path, 4)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..clicks import Click
-from ..losses import correction_loss, cross_entropy
+from ..losses import cross_entropy
 from .network import cross_entropy_from_logits
 from .verdict import Answer, Stopped, Wrong, close, exercise, given, kind_of, number
 
@@ -45,19 +45,20 @@ def _eq2(answer: Answer) -> None:
 @exercise("3.2")
 def _eq3(answer: Answer) -> None:
     theta = {"w": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0])}
-    anchor = {"w": torch.tensor([0.0, 4.0]), "b": torch.tensor([3.5])}
+    anchor = {"w": torch.tensor([0.0, 4.0]), "b": torch.tensor([4.5])}
     omega = {"w": torch.tensor([10.0, 1.0]), "b": torch.tensor([4.0])}
     got = number(answer(theta, anchor, omega))
     for mistake, values in {
-        "you forgot to weight each parameter with its importance": (5.25,),
-        "the differences are not squared": (6.0, 14.0),  # with their signs, or without
-        "the importance is squared as well": (108.0,),
-        "this is the mean; Eq. 3 is a sum over all parameters": (5.0,),
+        "you forgot to weight each parameter with its importance": (7.25,),
+        "the differences are not squared": (2.0, 18.0),  # with their signs, or without
+        "the importance is squared as well": (140.0,),
+        "this is the mean; Eq. 3 is a sum over all parameters": (23 / 3, 11.5),  # over all values, or over the tensors
+        "this is of one tensor alone; Eq. 3 is a sum over all parameters": (14.0, 9.0),
     }.items():
         if any(close(got, value) for value in values):
             raise Wrong(mistake)
-    if not close(got, 15.0):
-        raise Wrong(f"10·(1-0)² + 1·(2-4)² + 4·(3-3.5)² is 15, not {got:g}")
+    if not close(got, 23.0):
+        raise Wrong(f"10·(1-0)² + 1·(2-4)² + 4·(3-4.5)² is 23, not {got:g}")
 
 
 class _Shift(nn.Module):
@@ -74,31 +75,35 @@ class _Shift(nn.Module):
 @exercise("3.3")
 def _mas(answer: Answer) -> None:
     network = _Shift()
-    inputs = [torch.tensor([1.0]), torch.tensor([-6.5])]
-    # The squared output is (x + 1)², its gradient 2 (x + 1): 4 and -11.
+    inputs = [torch.tensor([1.0, 0.0, 0.0]), torch.tensor([-6.5, -1.0, -1.0])]
+    # The squared norm of the output is the sum of (x + 1)², its gradient that of 2 (x + 1): 8 and -11.
     got = number(answer(network, inputs))
     for mistake, values in {
-        "this is the sum over the images; importance is the mean": (15.0,),
-        "the gradients are squared; MAS takes their absolute value": (68.5,),
-        "gradients of opposite sign cancel out: take the absolute value of each, before the mean": (-3.5, 3.5),
+        "this is the sum over the images; importance is the mean": (19.0,),
+        "the gradients are squared; MAS takes their absolute value": (92.5,),
+        "gradients of opposite sign cancel out: take the absolute value of each, before the mean": (-1.5, 1.5),
         "the gradient of the first image is still there when the second comes: zero_grad between them": (5.5,),
-        "this is the gradient of the output, or of its norm; MAS takes that of the squared norm": (1.0,),
+        "the squared norm of the output is the sum of its squares, not their mean": (9.5 / 3,),
+        "this is the gradient of the squared sum of the output; the squared norm is the sum of its squares": (28.5,),
+        "this is the gradient of the output; MAS takes that of its squared norm": (3.0, 1.0),
+        "this is the gradient of the norm; MAS takes that of the squared norm": ((4 / 6**0.5 + 1) / 2,),
     }.items():
         if any(close(got, value) for value in values):
             raise Wrong(mistake)
-    if not close(got, 7.5):
-        raise Wrong(f"for this network the gradients are 4 and -11, so the importance is 7.5, not {got:g}")
+    if not close(got, 9.5):
+        raise Wrong(f"for this network the gradients are 8 and -11, so the importance is 9.5, not {got:g}")
     if network.weight.item() != 1.0:
         raise Wrong("your function changed the network; measuring the importance must leave it alone")
 
 
-def _adam(steps: int, fresh: bool = False, zero: bool = True, kind: Any = torch.optim.Adam) -> float:
-    """Where steps of rate 0.5 take the parameter of exercise 4.2."""
+def _adam(steps: int, fresh: bool = False, zero: bool = True, kind: Any = torch.optim.Adam, everywhere: bool = False) -> float:
+    """Where steps of rate 0.5 take the parameter of exercise 4.2; with the loss of all pixels, -1 too, if `everywhere`."""
+    corrections = torch.tensor([1.0, -1.0, -1.0, -1.0] if everywhere else [1.0])
     weight = nn.Parameter(torch.tensor([0.0]))
     optimizer = kind([weight], lr=0.5)
     for _ in range(steps):
         optimizer = kind([weight], lr=0.5) if fresh else optimizer
-        loss = correction_loss(weight, torch.ones(1))
+        loss = nn.functional.binary_cross_entropy_with_logits(weight.expand_as(corrections), corrections)
         if zero:
             optimizer.zero_grad()
         loss.backward()
@@ -125,6 +130,13 @@ def _algorithm1(answer: Answer) -> None:
     if torch.equal(weight.detach(), anchor):
         raise Wrong("the parameters have not moved: are backward() and step() both called?")
     moved = float(weight.detach())
+    if len(calls) < 3:
+        raise Wrong(
+            f"predict() was called {len(calls)} time{'s' * (len(calls) != 1)} for 3 steps: the loss changes with every step, "
+            "so compute it in the loop"
+        )
+    if close(moved, _adam(3, everywhere=True)):
+        raise Wrong("pixels without a click (-1) are in the loss; they must not count: use correction_loss")
     if moved < 0:
         raise Wrong("the parameters moved the wrong way: minimise the loss")
     wanted = _adam(3)
@@ -162,6 +174,23 @@ def _respected(answer: Answer) -> None:
         raise Wrong("a positive click outside and a negative click inside the mask are not respected: 0.0")
     if not close(answer(mask, good + bad), 0.5):
         raise Wrong("two of four clicks respected should give 0.5")
+    mask[2:4, 5:8] = False  # now x and y are not alike
+    for clicks in (
+        [Click(15, 5, False)],
+        [Click(5, 5, False)],
+        [Click(5, 5), Click(5, 6, False), Click(4, 5, False)],
+        [Click(3, 6), Click(6, 3), Click(6, 3, False), Click(3, 6, False), Click(3, 7)],
+    ):
+        wanted = float(np.mean([mask[int(c.y), int(c.x)] == c.positive for c in clicks]))
+        got = number(answer(mask, list(clicks)))
+        if not close(got, wanted):
+            told = ", ".join(
+                f"{'positive' if c.positive else 'negative'} {'in' if mask[int(c.y), int(c.x)] else 'out'}side" for c in clicks
+            )
+            raise Wrong(
+                f"for the clicks {told} the mask it should be {wanted:.2f}, not {got:.2f} (rows are y; negative clicks count, "
+                "too)"
+            )
 
 
 @exercise("5.1")

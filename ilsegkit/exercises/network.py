@@ -60,6 +60,9 @@ def _iou(answer: Answer) -> None:
         raise Wrong("two empty masks agree, so their IoU is 1; yours divides by zero") from None
     if empty != 1:
         raise Wrong(f"two empty masks agree, so their IoU is 1, not {empty:g}")
+    for pair in ((target, np.zeros_like(target)), (np.zeros_like(target), target)):
+        if (one := number(answer(*pair))) != 0:
+            raise Wrong(f"where only one of the two masks is empty nothing is shared: the IoU is 0, not {one:g}")
 
 
 @exercise("1.2")
@@ -89,6 +92,7 @@ def _robot(answer: Answer) -> None:
         raise Wrong(f"{click} is in the right region but {edge:g} px from its border: click on its centre, such as {wanted}")
     _robot_on_a_frame(answer)
     _robot_on_neighbours(answer)
+    _robot_on_thin_regions(answer)
     if answer(target, target) is not None:
         raise Wrong("a perfect prediction has no error to click on: give None")
 
@@ -111,7 +115,8 @@ def _robot_on_a_frame(answer: Answer) -> None:
     depth = ndimage.distance_transform_edt(target)
     if depth[_at(click)] < 0.9 * depth.max():
         raise Wrong(
-            f"{click} is near the border of its region; click on its deepest pixel, such as {next_click(~target, target)}"
+            f"{click} is near the border of its region; click on its deepest pixel, "
+            f"such as {next_click(np.zeros_like(target), target)}"
         )
 
 
@@ -129,6 +134,24 @@ def _robot_on_neighbours(answer: Answer) -> None:
             "only one thing, so missing and surplus pixels are regions of their own. The largest is a surplus block of 100"
         )
     raise Wrong(f"the largest region is a surplus block of 100 pixels; {click} is elsewhere: compare regions, one by one")
+
+
+def _robot_on_thin_regions(answer: Answer) -> None:
+    """The largest region is a thin one; smaller ones, of the other kind and of its own, are deeper."""
+    target, prediction = np.zeros((40, 60), bool), np.zeros((40, 60), bool)
+    target[3:7, 5:55] = True  # 200 missing pixels, two deep
+    target[12:22, 5:15] = prediction[26:36, 40:50] = True  # 100 missing, and 100 surplus ones, five deep
+    for wanted, guess, truth in ((True, prediction, target), (False, target, prediction)):
+        click = _click(given(answer(guess.copy(), truth.copy())), (40, 60))
+        if not 3 <= click.y < 7:
+            raise Wrong(
+                f"{click} is on the deepest error; the largest region is a strip of 200 pixels, though it is only 4 pixels "
+                "high: choose the region first, by its size, then its deepest pixel"
+            )
+        if click.positive is not wanted:
+            raise Wrong(f"the place is right, the label is not: {click} should be {'positive' if wanted else 'negative'}")
+        if click.y not in (4, 5):
+            raise Wrong(f"{click} is at the border of its region: click on its deepest pixel")
 
 
 def cross_entropy_from_logits(answer: Answer) -> None:
@@ -161,24 +184,37 @@ def _eq1(answer: Answer) -> None:
         raise Wrong(
             f"for the logits {logits.tolist()} and the target {target.tolist()} it should be {wanted:.4f}, not {got:.4f}"
         )
+    one = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    wanted, got = cross_entropy(logits, one).item(), number(answer(logits, one))
+    if not close(got, wanted):
+        raise Wrong(
+            f"where object and background have different numbers of pixels ({one.tolist()}) it should be {wanted:.4f}, not "
+            f"{got:.4f}: every pixel counts the same"
+        )
     cross_entropy_from_logits(answer)
 
 
 @exercise("2.2")
 def _widen(answer: Answer) -> None:
-    rgb = torch.randn(64, 3, 3, 3, generator=torch.Generator().manual_seed(0)) * 0.1
-    wide = answer(rgb.clone())
+    for channels, size, spread in ((64, 3, 0.1), (32, 5, 0.02)):
+        generator = torch.Generator().manual_seed(channels)
+        _check_widened(answer, torch.randn(channels, 3, size, size, generator=generator) * spread)
+
+
+def _check_widened(answer: Answer, rgb: Tensor) -> None:
+    wide, wanted = answer(rgb.clone()), (rgb.shape[0], 5, *rgb.shape[2:])
     if not isinstance(given(wide), Tensor):
         raise Wrong(f"give a tensor; what your function gives is {kind_of(wide)}")
-    if tuple(wide.shape) != (64, 5, 3, 3):
-        raise Wrong(f"the shape should be (64, 5, 3, 3), not {tuple(wide.shape)}")
+    if tuple(wide.shape) != wanted:
+        raise Wrong(f"for weights of shape {tuple(rgb.shape)} the shape should be {wanted}, not {tuple(wide.shape)}")
     if not torch.equal(wide[:, :3], rgb):
         ratio = float(wide[:, :3].norm() / rgb.norm())
         scaled = f" (they are {ratio:.2f} times as large)" if abs(ratio - 1) > 1e-3 else ""
         raise Wrong(f"the weights for red, green and blue must stay as they are{scaled}: the network already sees with them")
-    spread = float(wide[:, 3:].std())
+    clicks = wide[:, 3:].detach()
+    spread = float(clicks.std())
     if spread == 0 or not math.isfinite(spread):
-        what = "zero" if not wide[:, 3:].any() else "the same"
+        what = "zero" if not clicks.any() else "the same"
         raise Wrong(f"the click channels are all {what}: training would ignore them for hundreds of iterations")
     alike = np.corrcoef(torch.stack([*wide.detach().unbind(1)]).reshape(5, -1).numpy())
     if np.abs(alike[:3, 3:]).max() > 0.5:
@@ -189,3 +225,5 @@ def _widen(answer: Answer) -> None:
         raise Wrong(
             f"the click channels spread {spread / float(rgb.std()):.1f} times as much as the colours; it should be 2 times"
         )
+    if abs(float(clicks.mean())) > spread / 2:
+        raise Wrong(f"the click channels have the mean {float(clicks.mean()):.2f}; take random values around 0")
