@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +73,7 @@ class Album:
 
     def __init__(self, images: Any, truth: Mapping[str, Any] | None = None, start: Mapping[str, Any] | None = None) -> None:
         self._sources = dict(_named(images))
+        self._decoding = Lock()
         if not self._sources and isinstance(images, str | PathLike):
             raise ImageError(f"there is no image in {str(images)!r}; give a folder with files of {', '.join(IMAGE_SUFFIXES)}")
         if not self._sources:
@@ -92,7 +95,7 @@ class Album:
     def __getitem__(self, name: str) -> Photo:
         source = self.source(name)
         known = source if isinstance(source, Sample) else None
-        pixels = read_image(source if known is None else known.image)
+        pixels = self._read(source)
         truth = self._truth.get(name, None if known is None else known.mask)
         start = self._start.get(name)
         return Photo(
@@ -116,6 +119,12 @@ class Album:
         container, key = self._sources[name]
         return container[key]
 
+    def _read(self, source: Any) -> np.ndarray:
+        image = source.image if isinstance(source, Sample) else source
+        # An opened PIL image decodes itself when it is asked for pixels; two threads at once would get a mixture.
+        with self._decoding if isinstance(image, Image.Image) else nullcontext():
+            return read_image(image)
+
     def after(self, name: str, steps: int = 1) -> str:
         """The name some steps further on; after the last comes the first."""
         names = list(self)
@@ -138,7 +147,7 @@ class Album:
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
                 raise ImageError(f"{str(source)!r} cannot be read as an image ({error})") from error
         else:
-            picture = Image.fromarray(read_image(source.image if isinstance(source, Sample) else source))
+            picture = Image.fromarray(self._read(source))
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
         target = io.BytesIO()
         picture.save(target, format="JPEG", quality=80)
@@ -161,6 +170,7 @@ def _named(images: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
     folders: dict[str, set[Path]] = defaultdict(set)
     for path in paths:
         folders[path.name].add(path.resolve().parent)
+    depths = {name: _telling(list(parents)) for name, parents in folders.items()}
     for index in range(len(images) if several else 1):
         if entries is not None:
             name = entries[index].object_id
@@ -171,10 +181,18 @@ def _named(images: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
             name = f"image {index + 1}"
             if isinstance(image, str | PathLike):
                 name = Path(image).name
-                if len(folders[name]) > 1:  # not by its place in the list, which may be another tomorrow
-                    name = f"{Path(image).resolve().parent.name}/{name}"
+                if depth := depths.get(name, 0):  # not by its place in the list, which may be another tomorrow
+                    name = "/".join([*Path(image).resolve().parent.parts[-depth:], name])
             elif isinstance(image, Sample):
                 name = image.object_id
         unique = name if name not in taken else f"{name} ({index + 1})"
         taken.add(unique)
         yield unique, (images, index) if several else ([images], 0)
+
+
+def _telling(folders: list[Path]) -> int:
+    """How many names of each folder, from its end, it takes to tell them apart."""
+    depth = 0
+    while len({folder.parts[-depth:] if depth else () for folder in folders}) < len(folders):
+        depth += 1
+    return depth

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,17 @@ __all__ = ["Annotator"]
 
 #: An existing mask is told to the model by at most so many clicks of the robot user, or until it agrees so well.
 SEEDS, SEED_IOU = 5, 0.95
+
+
+class _Base(NamedTuple):
+    """A mask that the object was started from, and what the model said of it then.
+
+    One that was given stands at every threshold; one that was made here is what the model's was at its `threshold`.
+    """
+
+    mask: np.ndarray
+    probability: np.ndarray
+    threshold: float | None
 
 
 class Annotator:
@@ -55,6 +66,8 @@ class Annotator:
         Probability from which a pixel belongs to the object.
     before : ndarray of bool, (height, width)
         The mask before the last click.
+    opened : bool
+        Whether an image has been opened; without one there is nothing to click on, and nothing is saved.
 
     Examples
     --------
@@ -78,7 +91,7 @@ class Annotator:
         self.class_name, self.threshold = self.classes[0], 0.5
         self.name = next(iter(album))
         self.photo = Photo(np.zeros((1, 1, 3), np.uint8))
-        self._opened = False
+        self.opened = False
         self._notice = ""  # said when the first image is opened
         self.finished: dict[str, list[ObjectRecord]] = {name: [] for name in album}
         self.order: list[tuple[str, ObjectRecord]] = []  # finished objects as they were finished
@@ -113,7 +126,7 @@ class Annotator:
         # What is no click and can be undone: the clicks after it, and how to take it back.
         self._edits: list[tuple[tuple[Click, ...], Callable[[], str]]] = []
         self._seeds = 0
-        self._base: tuple[np.ndarray, np.ndarray] | None = None  # a mask to start from, and the probabilities then
+        self._base: _Base | None = None
         self._mask: np.ndarray | None = None
         self.before = np.zeros(self.photo.pixels.shape[:2], bool)
 
@@ -127,8 +140,10 @@ class Annotator:
     @property
     def mask(self) -> np.ndarray:
         """The object at hand, bool, (height, width)."""
+        if not self.opened:
+            return self.before
         if self._mask is None:
-            self._mask = self._with_base(self._predicted(), self.threshold)
+            self._mask = self._with_base(self._predicted())
         return self._mask
 
     @property
@@ -170,7 +185,7 @@ class Annotator:
             adapt=self.session.adapt,
             threshold=self.threshold,
             seeds=self.seeds,
-            start=encode_mask(self._base[0]) if self._base is not None else None,
+            start=encode_mask(self._base.mask) if self._base is not None else None,
             mask=encode_mask(self.mask) if with_mask else None,
         )
 
@@ -189,9 +204,9 @@ class Annotator:
         if self.project is not None:
             self.project.check(name, photo.pixels.shape[:2])
         said = [self._notice]
-        if self._opened:  # before, it is what somebody else did with the session
+        if self.opened:  # before, it is what somebody else did with the session
             said += [self._put_away()]
-        self._opened, self._notice = True, ""
+        self.opened, self._notice = True, ""
         self.session.set_image(photo.pixels)
         self.name, self.photo, self._decoded = name, photo, []
         self.class_name = photo.class_name or self.class_name
@@ -220,7 +235,7 @@ class Annotator:
         if earlier:
             options["earlier"] = earlier
         if on_prediction is not None:
-            options["on_prediction"] = lambda early: on_prediction(self._with_base(early, 0.5))
+            options["on_prediction"] = lambda early: on_prediction(self._with_base(early, 0.5))  # where the early mask is cut
         self.session.click(last.x, last.y, last.positive, on_step=on_step, **options)
         self._changed(before, time.perf_counter() - began)
         return self.summary()
@@ -353,19 +368,20 @@ class Annotator:
                     break
                 self.session.click(*click, on_step=on_step)
         self._seeds = len(self.clicks)
-        self._base = (mask.copy(), self.session.probability)
+        self._base = _Base(mask.copy(), self.session.probability, None)
         self._mask = None
         self.before = self.mask
         self._save()
         return f"{said} Started from a mask of {mask.mean():.1%} of the photo. Click where it is wrong.".lstrip()
 
     def reopen(self, index: int, on_step: OnStep | None = None) -> str:
-        """Make a finished object of this image the object at hand again."""
+        """Make a finished object of this image the object at hand again; `undo` puts it back, as it was."""
         record = self._finished_object(index)
         said = self._put_away()
         with self._or_back_to(None):
             self._restore(record, on_step)
         self._forget(index)
+        self._edits.append((self.clicks, lambda: self._close(index, record)))
         self._save()
         return f"{said} Object {index + 1} is open again: {self.summary()}".lstrip()
 
@@ -398,12 +414,17 @@ class Annotator:
         """What the model says now."""
         return self.session.mask if self.threshold == 0.5 else self.session.probability > self.threshold
 
-    def _with_base(self, predicted: np.ndarray, threshold: float) -> np.ndarray:
-        """The mask: where the model says what it said at the start, the mask that was started from stands."""
+    def _with_base(self, predicted: np.ndarray, threshold: float | None = None) -> np.ndarray:
+        """The mask: where the model says what it said at the start, the mask that was started from stands.
+
+        `threshold` is the one at which `predicted` is cut, if not at the present one.
+        """
         if self._base is None:
             return predicted
-        start, probability = self._base
-        return np.where(predicted == (probability > threshold), start, predicted)
+        if threshold is None:
+            threshold = self.threshold if self._base.threshold is None else self._base.threshold
+        said = self._base.probability > threshold
+        return np.where(predicted == said, self._base.mask, predicted)
 
     def _changed(self, before: np.ndarray, seconds: float) -> None:
         """A click was answered: note what came of it."""
@@ -437,6 +458,15 @@ class Annotator:
         self.order = sorted([*self.order, (self.name, record)], key=lambda item: item[1].number)
         return f"Object {index + 1} of {self.name!r} is back."
 
+    def _close(self, index: int, record: ObjectRecord) -> str:
+        """Undo an opening: the object is finished, as it was."""
+        edits = self._edits
+        self.session.reset()
+        self._start()
+        self._edits = edits
+        self._put_back(index, record)
+        return f"Object {index + 1} of {self.name!r} is finished again, as it was."
+
     def _replay(self, clicks: Sequence[Click], on_step: OnStep | None = None) -> None:
         """All clicks anew, in one run of the model."""
         self.session.reset()
@@ -454,7 +484,7 @@ class Annotator:
         self._base = None
         mask = None if record.mask is None else decode_mask(record.mask)
         if mask is not None and (mask != self._predicted()).any():
-            self._base = (mask, self.session.probability)
+            self._base = _Base(mask, self.session.probability, self.threshold)
         self._mask = None
         self.before = self.mask
 
@@ -488,9 +518,14 @@ class Annotator:
         record = self.finished[self.name].pop(index)
         self.order = [(name, other) for name, other in self.order if other is not record]
 
+    def flush(self) -> None:
+        """Save what could not be saved before; if it still cannot, it is told again."""
+        if self.project is not None:
+            self.project.flush()
+
     def _save(self, learned: bool = False) -> None:
-        """To the project, if there is one."""
-        if self.project is None:
+        """To the project, if there is one; what is at hand before an image is opened, is somebody else's."""
+        if self.project is None or not self.opened:
             return
         left = self.record() if self.busy_with_object else None
         session = self.session if learned and "SA" in self.session.adapt else None

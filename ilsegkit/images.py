@@ -14,7 +14,9 @@ from .errors import ImageError
 
 __all__ = ["fitting_mask", "image_size", "read_image", "read_mask", "resize_mask", "write_mask"]
 
-BITS_PER_SAMPLE = 258  # TIFF's tag
+BITS_PER_SAMPLE, ORIENTATION = 258, 274  # TIFF's tags
+#: By TIFF's orientation: how many quarters a picture has to be turned to the left, and whether it is mirrored before.
+TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (1, True), 6: (3, False), 7: (3, True), 8: (1, False)}
 NOT_FINITE = "the image holds NaN or infinity; replace these values first"
 
 
@@ -75,7 +77,12 @@ def _reading(path: str | PathLike[str], kind: str) -> Iterator[Image.Image]:
         raise
     except FileNotFoundError:
         raise ImageError(f"there is no {kind} file {fspath(path)!r}; check the path") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{fspath(path)!r} has more pixels than Pillow reads ({error}); cut it into tiles, or, if you trust it, set "
+            "PIL.Image.MAX_IMAGE_PIXELS = None"
+        ) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         article = "an" if kind == "image" else "a"
         raise ImageError(
             f"{fspath(path)!r} cannot be read as {article} {kind} ({error}); is it damaged or of another kind?"
@@ -110,10 +117,18 @@ def _is_deep(file: Image.Image, path: Path) -> bool:
 
 def _colour_tiff(path: Path) -> np.ndarray:
     """The first page of a TIFF in colour of more than 8 bits."""
-    from tifffile import imread
+    from tifffile import TiffFile
 
-    pixels = np.asarray(imread(path, key=0))
-    return pixels if pixels.shape[-1] in (3, 4) else np.moveaxis(pixels, 0, -1)  # one plane after the other
+    with TiffFile(path) as file:
+        page: Any = file.pages[0]
+        pixels, orientation = page.asarray(), page.tags.get(ORIENTATION)
+        if page.planarconfig == 2:  # one plane after the other
+            pixels = np.moveaxis(pixels, 0, -1)
+        if pixels.shape[-1] == 4 and not {1, 2} & set(page.extrasamples):
+            pixels = pixels[..., :3]  # a fourth band that is no alpha: infrared, say
+    turned, mirrored = TURNS.get(1 if orientation is None else int(orientation.value), (0, False))
+    pixels = pixels[:, ::-1] if mirrored else pixels
+    return np.rot90(pixels, turned)
 
 
 def _to_rgb8(array: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from .annotator import Annotator, clicks_needed
 from .clicks import Click
 from .drawing import draw, jpeg
-from .errors import IlsegkitError
+from .errors import DataError, IlsegkitError
 from .hosts import StillPicture
 from .insights import FixedModel, layer_movement
 from .page import Page
@@ -32,7 +32,9 @@ MODES = [
 HINT = "Click on the object; right click or Shift+click on what is not part of it. Press h for all keys."
 STILL_SIDE = 640
 #: What changes the object at hand, and so is not done to a photo that the user did not see when asking for it.
-ON_PHOTO = {"click", "delete", "reopen", "remove", "undo", "redo", "reset"}
+ON_PHOTO = {"click", "delete", "reopen", "remove", "undo", "redo", "reset", "finish", "class", "threshold"}
+#: What can be done while no photo is open.
+WITHOUT_PHOTO = {"open", "choose", "next", "adapt", "look"}
 
 
 class LiveAnnotator(Page):
@@ -123,6 +125,7 @@ class LiveAnnotator(Page):
         annotator, opened = self._annotator, False
         try:
             said = self._perform(requests)
+            annotator.flush()  # what could not be saved is told until it is
         except Exception as error:
             failure = error
         with self._guard:
@@ -179,6 +182,8 @@ class LiveAnnotator(Page):
         value = request.value
         if request.seen not in (None, do.name) and request.action in ON_PHOTO:
             return "That was meant for the photo before this one."
+        if not do.opened and request.action not in WITHOUT_PHOTO:
+            raise DataError(f"{do.name!r} could not be opened; choose another photo, or mend it and choose it again")
         if request.action in ("delete", "reopen", "remove") and (value := self._which(request)) is None:
             return f"That {'point' if request.action == 'delete' else 'object'} is not there any more."
         match request.action:
@@ -211,9 +216,9 @@ class LiveAnnotator(Page):
             case "remove":
                 return do.remove(value)
             case "open" | "choose":
-                return self._go(value) if value != do.name or request.action == "open" else None
+                return self._go(value) if value != do.name or not do.opened or request.action == "open" else None
             case "next":
-                return self._go(do.album.after(do.name, int(value))) if len(do.album) > 1 else "There is only this image."
+                return self._next(int(value)) if len(do.album) > 1 else "There is only this image."
             case "look":
                 return None
         raise ValueError(f"the page asked for {request.action!r}, which there is not")
@@ -222,6 +227,20 @@ class LiveAnnotator(Page):
         """Go to a photo; to finish an object and to read a large file takes a while."""
         self._say(f"Going to {name!r} …")
         return self._annotator.open(name)
+
+    def _next(self, steps: int) -> str:
+        """Go on, past photos that cannot be opened."""
+        begin, problems = self._annotator.name, list[IlsegkitError]()
+        name = self._annotator.album.after(begin, steps)
+        while name != begin:
+            try:
+                return " ".join([*(f"{problem}." for problem in problems), self._go(name)])
+            except IlsegkitError as problem:
+                if self._annotator.name != begin:  # it is open; something else went wrong
+                    raise
+                problems.append(problem)
+            name = self._annotator.album.after(name, 1 if steps > 0 else -1)
+        raise problems[0]
 
     def _which(self, request: Request) -> int | None:
         """Which point or object is meant. Code counts them; the page, which may lag behind, says what it saw."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import takewhile
 from os import PathLike
@@ -85,7 +86,7 @@ class Project:
         self._sizes: dict[str, tuple[int, int]] = {}
         self._paths: dict[str, Path | None] = {}
         self._open: dict[str, ObjectRecord] = {}
-        self._drawn: dict[str, list[ObjectRecord]] = {}  # the objects that masks/ and ids/ show
+        self._drawn: dict[str, list[ObjectRecord] | None] = {}  # the objects that masks/ and ids/ show; None: not known
         self._labels = ("", np.zeros((0, 0), np.uint16))  # the image drawn last, and its ids: a further object is added to them
         self._learned_from: str | None = None  # fingerprint of the initial model
         self._waiting: dict[str, bytes | None] = {}  # files to be written, or with None to be deleted
@@ -104,6 +105,7 @@ class Project:
         self._adopt()
         for name in list(self._stems):
             self._read_clicks(name)
+        self._follow_renamed()
         for name in album or ():
             self._stem(name)
 
@@ -128,6 +130,25 @@ class Project:
                 if isinstance(content, dict) and isinstance(content.get("image"), str):
                     self._stems.setdefault(content["image"], path.stem)
 
+    def _follow_renamed(self) -> None:
+        """Images that were called otherwise, but for case or how accents are written, as copying to another system does."""
+        gone = {
+            _plain(name): name
+            for name in self._stems
+            if self._album is not None and name not in self._album and (self.finished.get(name) or name in self._open)
+        }
+        for new in self._album or ():
+            old = gone.pop(_plain(new), None) if new not in self._stems else None
+            if old is None:
+                continue
+            self._stems = {new if name == old else name: stem for name, stem in self._stems.items()}  # their order stays
+            tables: tuple[dict[str, Any], ...] = (self.finished, self._open, self._sizes, self._paths)
+            for about in tables:
+                if old in about:
+                    about[new] = about.pop(old)
+            self._drawn[new] = None  # so that all files are written with the new name
+            self.current = new if self.current == old else self.current
+
     def _read_clicks(self, name: str) -> None:
         file = f"clicks/{self._stems[name]}.json"
         content = self._read(file)
@@ -142,7 +163,7 @@ class Project:
             # Masks are written last: if they are not as many as the objects, the kernel died, and all are drawn again.
             count = len(self.finished[name])
             there = [(self.folder / self._mask_file(name, number)).is_file() for number in range(1, count + 2)]
-            self._drawn[name] = list(self.finished[name]) if there == [True] * count + [False] else []
+            self._drawn[name] = list(self.finished[name]) if there == [True] * count + [False] else None
         except (DataError, KeyError, TypeError, ValueError, IndexError) as error:
             raise self._damaged(file, error) from error
 
@@ -253,6 +274,17 @@ class Project:
             self._learn(session)
         self._write_waiting()
 
+    def flush(self) -> None:
+        """Write what could not be written before.
+
+        Raises
+        ------
+        DataError
+            If it still cannot.
+        """
+        if self._waiting:
+            self._write_waiting()
+
     def _not_saved(self, error: Exception) -> DataError:
         return DataError(
             f"the annotations cannot be saved in {str(self.folder)!r} ({error}); nothing is lost here yet: make room or "
@@ -272,12 +304,16 @@ class Project:
 
     def _write_waiting(self) -> None:
         problem: OSError | None = None
+        behind = False
         for name in list(self._waiting):
+            if behind and name.startswith("masks/"):
+                continue  # that they are there tells, in another session, that coco.json and the ids are up to date
             try:
                 self._write(name, self._waiting[name])
                 del self._waiting[name]
             except OSError as error:  # the others may do
                 problem = problem or error
+                behind = behind or name == "coco.json" or name.startswith("ids/")
         if problem is not None:
             raise self._not_saved(problem) from problem
 
@@ -300,7 +336,7 @@ class Project:
 
     def _draw(self, name: str) -> None:
         """The ids, and those masks that have changed; the others are there, and not even decoded if they were drawn last."""
-        finished, drawn = self.finished[name], self._drawn.get(name, [])
+        finished, drawn = self.finished[name], self._drawn.get(name) or []
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(finished, drawn, strict=False)))
         last, labels = self._labels
         begin = same
@@ -352,6 +388,11 @@ class Project:
         categories = [{"id": number, "name": name} for name, number in numbers.items()]
         info = {"description": "made with ilsegkit"}
         return {"info": info, "images": images, "annotations": annotations, "categories": categories}
+
+
+def _plain(name: str) -> str:
+    """A name without what systems write differently."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -196,6 +196,8 @@ def read_clicks(clicks: str | PathLike[str], size: tuple[int, int] | None = None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         records = [*content["objects"], *([content["open"]] if content.get("open") else [])]
+        if not records:
+            raise ClickError(f"{str(path)!r} has no object yet; give a file of an image with one")
         points = ObjectRecord.from_json(records[-1]).clicks
         height, width = content.get("size") or size or (0, 0)  # whoever writes a record by hand may leave it out
     except FileNotFoundError:

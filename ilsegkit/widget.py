@@ -127,6 +127,7 @@ class ClickSegmenter(LiveAnnotator):
             what = "session" if other.session is session else "folder"
             other.retire(f"Another ClickSegmenter uses this {what} now. Run the cell again to get it back.")
             other._worker.wait()  # it stops at its next step, and saves no more after that
+            other._annotator.flush()  # or it would be lost with it; if it cannot be saved, the cell can be run again
             # Jupyter keeps the widget; the weights that undo would need are not to be kept with it.
             other.session = other._annotator.session = other._fixed = None
             _IN_USE.discard(other)
@@ -291,6 +292,8 @@ class ClickSegmenter(LiveAnnotator):
     def close(self) -> None:
         """Take the widget from the page and let go of the session."""
         if self._built:
+            if not self._worker.waiting():
+                self._annotator.flush()
             self.retire("This widget is closed.")
             self.stage.close()
         super().close()

@@ -419,3 +419,44 @@ def test_undo_of_a_reset_that_fails_can_be_tried_again(annotator, session):
     assert annotator.can_undo
     annotator.undo()
     assert annotator.clicks == (A, B)
+
+
+def test_an_object_that_was_opened_again_goes_back_by_undo(annotator):
+    annotator.click([B])
+    annotator.reset()
+    annotator.click([A])
+    annotator.finish()
+    finished = list(annotator.finished["one"])
+    annotator.click([C])
+    annotator.reset()
+    annotator.reopen(0)
+    annotator.click([B])
+    annotator.undo()
+    assert annotator.clicks == (A,)
+    assert "finished again" in annotator.undo()
+    assert (annotator.clicks, annotator.finished["one"]) == ((), finished)
+    assert not annotator.mask.any()
+    annotator.undo()  # what was dropped before
+    assert annotator.clicks == (C,)
+
+
+def test_the_threshold_also_changes_an_object_that_was_opened_again(annotator, session):
+    annotator.click([A])
+    annotator.finish()
+    session.reach = 12  # by now the model says something else
+    annotator.reopen(0)
+    np.testing.assert_array_equal(annotator.mask, square(A))
+    annotator.set_threshold(0.7)
+    np.testing.assert_array_equal(annotator.mask, square(A, reach=6))
+    annotator.set_threshold(0.5)
+    np.testing.assert_array_equal(annotator.mask, square(A))
+
+
+def test_images_of_the_same_name_in_folders_of_the_same_name_are_told_apart(tmp_path):
+    paths = [tmp_path / patient / "ct" / "1.png" for patient in ("p1", "p2", "p0")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        write_mask(path, np.ones((4, 4), bool))
+    assert list(Album(paths[:2])) == ["p1/ct/1.png", "p2/ct/1.png"]
+    assert list(Album(sorted(paths))) == ["p0/ct/1.png", "p1/ct/1.png", "p2/ct/1.png"]  # the others are called the same
+    assert list(Album([paths[0], paths[0]])) == ["1.png", "1.png (2)"]

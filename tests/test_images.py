@@ -127,6 +127,25 @@ class TestReadImage:
         tifffile.imwrite(path, data, photometric="rgb", planarconfig="separate" if planes else "contig")
         np.testing.assert_array_equal(read_image(path), read_image(values))
 
+    @pytest.mark.parametrize("planes", ["contig", "separate"])
+    def test_a_fourth_band_of_16_bits_is_no_alpha_unless_it_says_so(self, tmp_path, planes):
+        tifffile = pytest.importorskip("tifffile")
+        values = np.random.default_rng(0).integers(0, 60_000, (20, 30, 4), dtype=np.uint16)
+        data = np.moveaxis(values, -1, 0) if planes == "separate" else values
+        for kind, expected in (("unspecified", values[..., :3]), ("unassalpha", values)):
+            tifffile.imwrite(tmp_path / "a.tif", data, photometric="rgb", extrasamples=(kind,), planarconfig=planes)
+            np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), read_image(expected))
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_a_turned_scan_of_16_bits(self, tmp_path, orientation):
+        tifffile = pytest.importorskip("tifffile")
+        values = np.arange(6 * 8 * 3, dtype=np.uint16).reshape(6, 8, 3) * 200
+        tag = [(274, "H", 1, orientation, True)]
+        tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", extratags=tag)
+        tifffile.imwrite(tmp_path / "b.tif", read_image(values), photometric="rgb", extratags=tag)  # Pillow turns this one
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), read_image(tmp_path / "b.tif"))
+        assert image_size(tmp_path / "a.tif") == read_image(tmp_path / "a.tif").shape[:2]
+
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_nan_and_infinity(self, value):
         array = np.zeros((4, 4, 3))

@@ -1,6 +1,7 @@
 """A folder of annotations: what is in it, and going on from it."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -445,3 +446,59 @@ def test_an_object_that_cannot_be_taken_up_again_is_not_lost(photos, tmp_path):
     session.fails_beyond = None
     again.undo()
     assert again.clicks == (A, B)
+
+
+@pytest.mark.parametrize("given", ["PHOTO.PNG", unicodedata.normalize("NFC", "zo\u00e9.png")])
+def test_an_image_that_another_system_writes_otherwise_is_the_same(tmp_path, given):
+    old = {"PHOTO.PNG": "photo.png"}.get(given, unicodedata.normalize("NFD", given))
+    annotator = work({old: PHOTO, "other": PHOTO}, tmp_path / "done")
+    annotator.click([A])
+    annotator.finish()
+    annotator = work({given: PHOTO, "other": PHOTO}, tmp_path / "done")
+    assert (annotator.name, len(annotator.finished[given])) == (given, 1)
+    listing = json.loads((tmp_path / "done" / "coco.json").read_text())
+    assert [image["file_name"] for image in listing["images"]] == [given]
+    assert len(list((tmp_path / "done" / "clicks").iterdir())) == 1
+
+
+def test_a_kernel_that_dies_after_the_last_object_is_removed(photos, tmp_path, monkeypatch):
+    folder = tmp_path / "done"
+    annotator = work(photos, folder)
+    annotator.click([A])
+    annotator.finish()
+    write = Project._write
+
+    def dies(self, name, content):
+        if not name.startswith("clicks/"):
+            raise KeyboardInterrupt
+        write(self, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Project, "_write", dies)
+        with pytest.raises(KeyboardInterrupt):
+            annotator.remove(0)
+    assert json.loads((folder / "coco.json").read_text())["annotations"]
+    work(photos, folder)
+    assert json.loads((folder / "coco.json").read_text())["annotations"] == []
+    assert list((folder / "masks").iterdir()) == []
+    assert not np.asarray(Image.open(folder / "ids" / "a_cat.png")).any()
+
+
+def test_masks_are_not_ahead_of_the_listing(photos, tmp_path, monkeypatch):
+    """A listing that a program on Windows holds open; and the kernel is started anew."""
+    folder, write = tmp_path / "done", Project._write
+
+    def fails(self, name, content):
+        if name == "coco.json":
+            raise PermissionError("held by another program")
+        write(self, name, content)
+
+    annotator = work(photos, folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(Project, "_write", fails)
+        annotator.click([A])
+        with pytest.raises(DataError, match="another program"):
+            annotator.finish()
+    work(photos, folder)
+    assert len(json.loads((folder / "coco.json").read_text())["annotations"]) == 1
+    assert [path.name for path in (folder / "masks").iterdir()] == ["a_cat_1.png"]

@@ -14,6 +14,7 @@ from fake_session import FakeSession
 from PIL import Image
 from traitlets import TraitError
 
+from ilsegkit.album import Album
 from ilsegkit.clicks import Click
 from ilsegkit.data import Sample
 from ilsegkit.drawing import COLOURS, OBJECT_COLOURS
@@ -21,6 +22,7 @@ from ilsegkit.errors import ClickError, DataError, ImageError
 from ilsegkit.hosts import StillPicture
 from ilsegkit.images import write_mask
 from ilsegkit.photo_canvas import MOST
+from ilsegkit.project import Project
 from ilsegkit.session import Session
 from ilsegkit.widget import ClickSegmenter
 
@@ -570,6 +572,97 @@ def test_a_click_on_the_photo_before_is_not_made_on_the_next(session, monkeypatc
     assert segmenter.clicks == ()
     assert "before" in said(segmenter)
     segmenter.close()
+
+
+def test_nothing_is_done_to_a_photo_that_has_not_been_seen(session, monkeypatch):
+    segmenter = ClickSegmenter(session, {"one": PHOTO, "two": PHOTO}, start={"two": PHOTO[..., 0] > 0}, classes=["cat", "dog"])
+    segmenter.wait(5)
+    browser = Browser(segmenter, monkeypatch)
+    browser.do("choose", "two")
+    for action, value in (("finish", None), ("class", "dog"), ("threshold", 0.8)):
+        browser.tell(event="do", action=action, value=value, photo="one")
+        segmenter.wait(5)
+        assert "before" in said(segmenter)
+    assert segmenter.records["two"] == []
+    assert (segmenter.state["class_name"], segmenter.state["threshold"]) == ("cat", 0.5)
+    segmenter.close()
+
+
+def test_a_photo_of_another_size_is_refused_and_what_was_done_stays(session, tmp_path, monkeypatch):
+    folder, path = tmp_path / "done", tmp_path / "a.png"
+    Image.fromarray(PHOTO).save(path)
+    first = ClickSegmenter(session, path, folder=folder, classes=["cat", "dog"])
+    first.click(30, 30)
+    first.wait(5)
+    first.close()
+    before = (folder / "clicks" / "a.json").read_bytes()
+    Image.fromarray(PHOTO[::2, ::2].copy()).save(path)
+    second = ClickSegmenter(FakeSession(), path, folder=folder)
+    with pytest.raises(DataError, match="now; give the image"):
+        second.wait(5)
+    browser = Browser(second, monkeypatch)
+    for action, value in (("class", "dog"), ("finish", None), ("undo", None)):
+        browser.do(action, value)
+        second.wait(5)
+        assert "could not be opened" in said(second)
+    assert (folder / "clicks" / "a.json").read_bytes() == before
+    Image.fromarray(PHOTO).save(path)
+    browser.do("choose", "a.png")
+    second.wait(5)
+    assert second.clicks == (Click(30, 30),)
+    second.close()
+
+
+def test_next_goes_past_what_cannot_be_opened(session, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    segmenter = ClickSegmenter(session, {"one": PHOTO, "broken": tmp_path / "broken.png", "two": PHOTO})
+    segmenter.next()
+    segmenter.wait(5)
+    assert segmenter.photo_info["name"] == "two"
+    assert "cannot be read" in said(segmenter)
+    segmenter.next(-1)
+    segmenter.wait(5)
+    assert segmenter.photo_info["name"] == "one"
+    segmenter.close()
+
+
+def test_what_could_not_be_saved_is_saved_when_another_takes_the_folder(session, tmp_path, monkeypatch):
+    write, full = Project._write, [True]
+
+    def fails(self, name, content):
+        if full[0]:
+            raise OSError(28, "No space left on device")
+        write(self, name, content)
+
+    monkeypatch.setattr(Project, "_write", fails)
+    first = ClickSegmenter(session, {"one": PHOTO}, folder=tmp_path / "done")
+    first.click(30, 30)
+    first.finish()
+    first.adapt("IA")  # saves nothing by itself
+    with pytest.raises(DataError, match="No space"):
+        first.wait(5)
+    assert "No space" in said(first)
+    with pytest.raises(DataError, match="No space"):
+        ClickSegmenter(FakeSession(), {"one": PHOTO}, folder=tmp_path / "done")
+    full[0] = False
+    second = ClickSegmenter(FakeSession(), {"one": PHOTO}, folder=tmp_path / "done")
+    second.wait(5)
+    assert len(second.records["one"]) == 1
+    second.close()
+
+
+def test_pictures_that_decode_themselves_are_not_mixed_up(session, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 900, 3), dtype=np.uint8)).save(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as file:
+        expected = np.asarray(file)
+    for _ in range(5):
+        album = Album([Image.open(tmp_path / "a.jpg")])
+        threads = [threading.Thread(target=album.thumbnail, args=["image 1"]) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        np.testing.assert_array_equal(album["image 1"].pixels, expected)
+        for thread in threads:
+            thread.join()
 
 
 def test_an_image_that_cannot_be_read_leaves_everything_as_it_was(session, tmp_path, monkeypatch):

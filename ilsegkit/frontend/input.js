@@ -55,7 +55,7 @@ function listen(ui, signal) {
         const background = event.button === 2 || event.shiftKey || event.ctrlKey; // Ctrl+click is a Mac's right click
         const erase = event.altKey || ui.model.get("tool") === "erase";
         const positive = ui.model.get("tool") !== "background" && !background;
-        pressed = { x: Math.floor(x), y: Math.floor(y), positive, erase, pane };
+        pressed = { x: Math.floor(x), y: Math.floor(y), positive, erase, pane, photo: ui.info.name };
         if (!erase) ui.provisional = pressed; // the dot is there at once
       }
     }

@@ -138,10 +138,10 @@ class Interface {
     this.update();
   }
 
-  click({ x, y, positive }) {
+  click({ x, y, positive, photo = this.info.name }) {
     const id = randomId();
     this.pending.set(id, { x, y, positive, answered: false });
-    this.model.send({ event: "click", id, x, y, positive, photo: this.info.name });
+    this.model.send({ event: "click", id, x, y, positive, photo });
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       if (this.pending.size) this.say({ text: "The kernel has not taken the click yet: it is busy with another cell, or it has stopped. If it runs, reload the page.", kind: "error" });
