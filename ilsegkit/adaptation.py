@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,10 @@ class Settings:
             raise DataError(f"there is no scope {self.scope!r}; choose one of {', '.join(SCOPES)}")
         positive = dict.fromkeys(("gamma", "rate", "steps"), (0, math.inf))
         check_ranges(self, {"lam": (0, 1), "keep": (0, 1), **positive})
+        if self.confident is not None:
+            check_ranges(self, {"confident": (0, 1)})
+        if not isinstance(self.steps, Integral):
+            raise DataError(f"steps = {self.steps} is no whole number")
 
 
 @dataclass(frozen=True)

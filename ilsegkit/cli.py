@@ -197,9 +197,13 @@ def importance(
             ) from error
         named_adaptation("IA+SA", model.adaptation)  # tells now, not when the weights are used, what does not fit
     total: dict = {}
-    with stopped(f"what was done is kept beside {out}, but for up to 50 objects: the same command goes on"):
-        for folder in data:
-            part = estimate_importance(model, FolderDataset(folder), most, seed, out.with_name(f".{folder.name}.importance"))
+    with stopped(
+        f"what was done of the folder at hand is kept beside {out}, but for up to 50 objects: the same command goes on, after "
+        "the folders before it"
+    ):
+        for number, folder in enumerate(data):
+            checkpoint = out.with_name(f".{out.name}.{number}.{folder.name}.importance")
+            part = estimate_importance(model, FolderDataset(folder), most, seed, checkpoint)
             total = {name: total.get(name, 0) + value / len(data) for name, value in part.items()}
     model.importance = total
     save_model(out, model, half)

@@ -200,6 +200,7 @@ def sample_clicks(
     most_positive: int = 5,
     most_negative: int = 5,
     reach: float = 0.12,
+    ignore: np.ndarray | None = None,
 ) -> list[Click]:
     """Clicks for the first training stage: positive ones on the object, negative ones by one of three strategies.
 
@@ -219,6 +220,8 @@ def sample_clicks(
         At least one positive click and at most these many of each.
     reach : float, optional
         Width of the band around the object as a share of the longer side of the map.
+    ignore : ndarray of bool, (height, width), optional
+        Pixels of which nobody knows what they are: they get no click.
 
     Returns
     -------
@@ -241,10 +244,11 @@ def sample_clicks(
     if count == 0 or target.all():
         return clicks
     strategy = rng.integers(3)
-    elsewhere = np.zeros_like(target) if others is None else np.asarray(others, bool) & ~target
+    allowed = ~target if ignore is None else ~(target | np.asarray(ignore, bool))
+    elsewhere = np.zeros_like(target) if others is None else np.asarray(others, bool) & allowed
     if strategy == 1 and elsewhere.any():
         return clicks + _draw(elsewhere, count, False, rng)
     distance = ndimage.distance_transform_edt(~target)
     # A margin of two pixels: annotated borders are not that exact.
-    band = (distance > 2) & (distance <= max(3.0, reach * max(target.shape)))
+    band = (distance > 2) & (distance <= max(3.0, reach * max(target.shape))) & allowed
     return clicks + (_spread(band, count, rng) if strategy == 2 else _draw(band, count, False, rng))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.data import Subset
 from tqdm.auto import tqdm
 
 from .clicks import next_click
@@ -146,8 +147,8 @@ def evaluate(
     records : path, optional
         A file of JSON lines that gets each object's record as it comes. If it has some from an earlier call with the same
         arguments and a session that had learned the same, usually a new one, the evaluation goes on after them. What SA had
-        learned is kept beside it in ``.state``, written every minute and when the evaluation ends or is interrupted; a
-        process that is killed loses at most the last minute.
+        learned is kept beside it, with ``.state`` after its name, written every minute and when the evaluation ends or is
+        interrupted; a process that is killed loses at most the last minute.
     progress : bool, optional
         Show a bar until it is done.
 
@@ -182,7 +183,7 @@ def evaluate(
     log = None
     if records is not None:
         header = {"target_iou": target_iou, "max_clicks": max_clicks, "rule": rule, **_identity(dataset, session)}
-        log = _Records(Path(records), header, session)
+        log = _Records(Path(records), header, session, _object_ids(dataset))
     done = log.done if log else []
     way = "fixed" if session.adapt == "none" else session.adapt
     bar = tqdm(total=len(dataset), initial=len(done), desc=way, unit="object", disable=not progress, leave=False)
@@ -267,6 +268,15 @@ def _identity(dataset: Sequence[Sample], session: Session) -> dict[str, Any]:
     return identity
 
 
+def _object_ids(dataset: Any) -> list[str] | None:
+    """The objects, in their order, where they can be told without reading them."""
+    if isinstance(dataset, Subset):
+        ids = _object_ids(dataset.dataset)
+        return None if ids is None else [ids[index] for index in dataset.indices]
+    objects = dataset if isinstance(dataset, list | tuple) else getattr(dataset, "entries", None)
+    return None if objects is None else [entry.object_id for entry in objects]
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     """The header and the records in a file; none if it is not there. What is something else is not ours to write over."""
     something_else = DataError(f"{str(path)!r} is there and holds no records of an evaluation; name a new file")
@@ -288,12 +298,12 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 class _Records:
     """Records on disk. The first line says which evaluation they belong to."""
 
-    def __init__(self, path: Path, header: dict[str, Any], session: Session) -> None:
-        self.path, self.state = path, path.with_suffix(".state")
+    def __init__(self, path: Path, header: dict[str, Any], session: Session, ids: list[str] | None) -> None:
+        self.path, self.state = path, path.with_name(f"{path.name}.state")
         self.done: list[dict[str, Any]] = []
         self.learned: dict[str, Any] | None = None  # not written yet
         self.written = time.monotonic()
-        header = json.loads(json.dumps(header))
+        self.header = header = json.loads(json.dumps(header))
         lines = _lines(path)
         if lines:
             if lines[0] != header:
@@ -303,6 +313,12 @@ class _Records:
                     f"{str(path)!r} has the records of another evaluation ({', '.join(different)}); name a new file{hint}"
                 )
             self.done = lines[1:]
+            for number, (record, wanted) in enumerate(zip(self.done, ids or [], strict=False), 1):
+                if record["object_id"] != wanted:
+                    raise DataError(
+                        f"{str(path)!r} has {record['object_id']!r} as object {number}, where {wanted!r} is now: these are "
+                        "other objects, or in another order; name a new file"
+                    )
         if session.adaptation.sequence is not None:
             self._go_on(session)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -312,10 +328,20 @@ class _Records:
 
     def _go_on(self, session: Session) -> None:
         """The weights must be those after the last record; a record they do not know of is measured again."""
-        if not self.done or not self.state.is_file():
+        state = None
+        if self.done and self.state.is_file():
+            try:
+                state = torch.load(self.state, map_location="cpu", weights_only=True)  # perhaps written where there was a GPU
+                fits = state["header"] == self.header and state["records"] <= len(self.done)
+            except Exception as error:  # torch raises whatever its readers raise
+                raise DataError(
+                    f"{str(self.state)!r} cannot be read ({error!r:.100}); remove it, and the objects are measured again"
+                ) from error
+            state = state if fits else None  # of an evaluation whose records are gone
+        if state is None:
             self.done = []
+            self.state.unlink(missing_ok=True)
             return
-        state = torch.load(self.state, map_location="cpu", weights_only=True)  # perhaps written where there was a GPU
         self.done = self.done[: state["records"]]
         session.load_state_dict(state["session"])
 
@@ -323,13 +349,13 @@ class _Records:
         with self.path.open("a") as file:
             file.write(json.dumps(record) + "\n")
         if session.adaptation.sequence is not None:
-            self.learned = {"records": len(self.done), "session": session.state_dict()}
+            self.learned = {"header": self.header, "records": len(self.done), "session": session.state_dict()}
             if time.monotonic() - self.written > SAVE_EVERY:
                 self.save_state()
 
     def save_state(self) -> None:
         if self.learned is not None:
-            scratch = self.state.with_suffix(".part")
+            scratch = self.state.with_name(f".{self.state.name}.part")
             torch.save(self.learned, scratch)
             scratch.replace(self.state)
             self.learned, self.written = None, time.monotonic()

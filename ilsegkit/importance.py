@@ -8,6 +8,7 @@ every model.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -20,6 +21,7 @@ from tqdm.auto import tqdm
 from .clicks import sample_clicks
 from .data.sample import Sample
 from .errors import DataError
+from .evaluation import fingerprint
 from .frame import Frame
 from .model import InteractiveSegmenter
 
@@ -47,7 +49,8 @@ def estimate_importance(
     seed : int, optional
         For that choice and for the clicks.
     checkpoint : path, optional
-        A file that keeps the state every so many objects, and from which the work goes on. It is removed at the end.
+        A file that keeps the state every so many objects, and from which the work goes on if it is of the same model and
+        objects. It is removed at the end.
     every : int, optional
         Objects between checkpoints.
 
@@ -59,7 +62,7 @@ def estimate_importance(
     Raises
     ------
     DataError
-        If the data set is empty, or no gradient comes through.
+        If the data set is empty, no gradient comes through, or the checkpoint is of something else.
     """
     count = min(len(dataset), most or len(dataset))
     if count == 0:
@@ -70,16 +73,22 @@ def estimate_importance(
     total = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
     start = 0
     path = Path(checkpoint) if checkpoint is not None else None
+    first = dataset[int(order[0])]
+    content = hashlib.sha256(first.object_id.encode() + first.image.tobytes() + first.mask.tobytes()).hexdigest()
+    about = {"seed": seed, "count": count, "objects": len(dataset), "first": content, "model": fingerprint(model)}
     if path is not None and path.is_file():
         state = torch.load(path, map_location=model.device, weights_only=True)
-        if (state["seed"], state["count"]) != (seed, count):
-            raise DataError(f"{str(path)!r} was made with another seed or number of objects; name another file")
+        if state.get("about") != about:
+            raise DataError(
+                f"{str(path)!r} is of another model, other objects, another seed or number of them; remove it, or name "
+                "another file"
+            )
         start, total = state["next"], state["total"]
     try:
         for position in tqdm(range(start, count), initial=start, total=count, desc="importance", unit="object"):
             sample = dataset[int(order[position])]
             frame = Frame(sample.image, model)
-            clicks = sample_clicks(sample.mask, np.random.default_rng([seed, position]))
+            clicks = sample_clicks(sample.mask, np.random.default_rng([seed, position]), ignore=sample.ignore)
             model.zero_grad(set_to_none=True)
             model(frame.pixels, frame.guidance(clicks)).square().mean().backward()
             for name, value in model.named_parameters():
@@ -87,7 +96,7 @@ def estimate_importance(
                     total[name] += value.grad.abs()
             if path is not None and (position + 1) % every == 0:
                 scratch = path.with_suffix(".part")
-                torch.save({"seed": seed, "count": count, "next": position + 1, "total": total}, scratch)
+                torch.save({"about": about, "next": position + 1, "total": total}, scratch)
                 scratch.replace(path)
     finally:
         model.zero_grad(set_to_none=True)

@@ -180,7 +180,7 @@ def _first_clicks(crop: Crop, stage: int, rng: np.random.Generator) -> list[Clic
     if stage == 2 and rng.random() < 0.5:
         click = next_click(np.zeros_like(target), target)
         return [click] if click else []
-    return sample_clicks(target, rng, crop.others)
+    return sample_clicks(target, rng, crop.others, ignore=crop.target == -1)
 
 
 class _Starts(Dataset[tuple[Crop, list[Click]]]):

@@ -182,3 +182,9 @@ def test_the_decoder_alone_learns_as_if_the_encoder_were_frozen(tiny_model, seen
 def test_an_unknown_scope_is_refused():
     with pytest.raises(DataError, match=r"no scope 'stem'.*all, decoder"):
         Settings(1, 1e-3, 1.0, 0.0, scope="stem")
+
+
+@pytest.mark.parametrize(("change", "told"), [({"confident": 95}, "confident = 95"), ({"steps": 3.0}, "no whole number")])
+def test_settings_that_would_fail_at_the_first_click_are_refused(change, told):
+    with pytest.raises(DataError, match=told):
+        Settings(**{"steps": 3, "rate": 1e-4, "lam": 1.0, "gamma": 1.0} | change)

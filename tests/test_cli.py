@@ -166,7 +166,7 @@ def test_a_mask_is_a_png(weights, folder, tmp_path):
             "ilsegkit.training.train",
             "in run",
         ),
-        (["importance", "--out", "new.safetensors"], "ilsegkit.importance.estimate_importance", "the same command goes on"),
+        (["importance", "--out", "new.safetensors"], "ilsegkit.importance.estimate_importance", "the same command"),
     ],
 )
 def test_who_stops_long_work_is_told_what_becomes_of_it(weights, folder, monkeypatch, command, work, told):

@@ -183,3 +183,15 @@ class TestParseClicks:
     def test_no_clicks(self, text):
         with pytest.raises(ClickError, match="no clicks"):
             parse_clicks(text)
+
+
+def test_sampled_clicks_are_not_on_what_is_to_be_ignored():
+    target, ignore, others = (np.zeros((60, 80), bool) for _ in range(3))
+    target[20:40, 30:50] = True
+    ignore[:, 50:60] = ignore[10:20] = True
+    others[10:50, 52:75] = True
+    clicks = [c for seed in range(60) for c in sample_clicks(target, np.random.default_rng(seed), others, ignore=ignore)]
+    assert {c.positive for c in clicks} == {True, False}
+    assert not any(ignore[c.y, c.x] for c in clicks)
+    assert all(target[c.y, c.x] == c.positive for c in clicks)
+    assert len(sample_clicks(target, np.random.default_rng(0), ignore=~target)) >= 1  # nothing is left for negative ones

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Subset
 
 import ilsegkit as ils
 from ilsegkit import evaluation
@@ -158,9 +159,34 @@ def test_a_killed_process_goes_on_from_what_was_written_last(tiny_model, squares
         m.setattr(evaluation, "SAVE_EVERY", -1.0)  # after every object, but for what the process is killed in
         m.setattr(evaluation._Records, "save_state", lambda self: write(self) if len(self.done) < 3 else None)
         ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 3, records=path, progress=False)
-    assert torch.load(path.with_suffix(".state"), weights_only=True)["records"] == 2
+    assert torch.load(tmp_path / "records.jsonl.state", weights_only=True)["records"] == 2
     rest = ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 3, records=path, progress=False)
     assert [r["iou"] for r in rest.records] == [r["iou"] for r in whole.records]
+
+
+def test_what_was_learned_in_another_evaluation_is_not_gone_on_with(tiny_model, squares, tmp_path):
+    """Names that are alike, and records that were removed: what the process wrote last is not of these."""
+    path, other = tmp_path / "horses_0.85", tmp_path / "horses_0.9"
+    whole = ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 3, records=path, progress=False)
+    ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.9, 2, records=other, progress=False)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:3]))  # as if it had been begun anew, and killed before it wrote what it had learned
+    session = ils.Session(tiny_model, SA)
+    rest = ils.evaluate(squares(4), session, 0.95, 3, records=path, progress=False)
+    assert [r["iou"] for r in rest.records] == [r["iou"] for r in whole.records]
+    assert session.objects == 4
+    (tmp_path / "horses_0.85.state").write_bytes(b"damaged")
+    with pytest.raises(DataError, match="remove it"):
+        ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 3, records=path, progress=False)
+
+
+@pytest.mark.parametrize("kind", ["list", "subset"])
+def test_other_objects_in_the_middle_are_noticed(tiny_model, squares, tmp_path, kind):
+    samples, path = squares(5), tmp_path / "records.jsonl"
+    of = {"list": lambda order: [samples[i] for i in order], "subset": lambda order: Subset(samples, order)}[kind]
+    ils.evaluate(of([0, 1, 2, 4]), ils.Session(tiny_model, "none"), 0.95, 2, records=path, progress=False)
+    with pytest.raises(DataError, match="other objects, or in another order"):
+        ils.evaluate(of([0, 2, 1, 4]), ils.Session(tiny_model, "none"), 0.95, 2, records=path, progress=False)
 
 
 def test_curves_and_shares():

@@ -7,6 +7,7 @@ from ilsegkit.clicks import sample_clicks
 from ilsegkit.errors import DataError
 from ilsegkit.frame import Frame
 from ilsegkit.importance import estimate_importance
+from ilsegkit.model import InteractiveSegmenter
 
 
 def test_it_is_the_mean_absolute_gradient_of_the_squared_output_scaled_to_mean_1(tiny_model, squares):
@@ -33,15 +34,19 @@ def test_it_goes_on_where_it_was_stopped(tiny_model, squares, tmp_path, monkeypa
     whole = estimate_importance(tiny_model, samples)
     real, calls = module.sample_clicks, []
 
-    def stop_at_third(*args):
+    def stop_at_third(*args, **options):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return real(*args)
+        return real(*args, **options)
 
     monkeypatch.setattr(module, "sample_clicks", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         estimate_importance(tiny_model, samples, checkpoint=path, every=1)
+    with pytest.raises(DataError, match="other objects"):
+        estimate_importance(tiny_model, samples[::-1], checkpoint=path, every=1)
+    with pytest.raises(DataError, match="another model"):
+        estimate_importance(InteractiveSegmenter(tiny_model.config), samples, checkpoint=path, every=1)
     rest = estimate_importance(tiny_model, samples, checkpoint=path, every=1)
     assert len(calls) == 5  # three, and the two that were left
     assert all(torch.equal(whole[name], rest[name]) for name in whole)
