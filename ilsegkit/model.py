@@ -1,7 +1,7 @@
 """The network: an RGB image and two click channels in, one logit per pixel out (section 3.1 of the paper).
 
-Any segmentation_models_pytorch architecture can be the network; normalisation, padding and the treatment of the click
-channels are the same for all.
+Any segmentation_models_pytorch architecture but DPT can be the network, with any encoder that takes images of any size;
+normalisation, padding and the treatment of the click channels are the same for all.
 """
 
 from __future__ import annotations

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..errors import DataError
+from ..errors import DataError, ImageError
 from ..images import read_image
 from .base import ObjectEntry, ObjectSet
 
@@ -60,7 +60,12 @@ def _compact(segmentation: Any, height: int, width: int) -> Any:
 
 
 def _mask_of(segmentation: Any, height: int, width: int) -> np.ndarray:
-    return polygon_mask(segmentation, height, width) if isinstance(segmentation, list) else _decoded(segmentation)
+    if isinstance(segmentation, list):
+        return polygon_mask(segmentation, height, width)
+    mask = _decoded(segmentation)
+    if mask.shape != (height, width):
+        raise ImageError(f"a mask of the listing is {mask.shape[1]} x {mask.shape[0]}, its image {width} x {height}")
+    return mask
 
 
 class CocoInstances(ObjectSet):
@@ -118,9 +123,9 @@ class CocoInstances(ObjectSet):
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{str(self.listing)!r} has an annotation that is not as COCO's are ({error!r:.200})") from error
         for file_name, number, image_number, kind, segmentation, size, area in sorted(objects, key=lambda o: o[:2]):
-            path = self.images / file_name
+            path, name = self.images / file_name, PurePosixPath(file_name).with_suffix("").as_posix()
             key = (segmentation, tuple(crowds.get(image_number, ())), size)
-            yield ObjectEntry(path, self.listing, f"{path.stem}:{number}", path.stem, kind, key, area)
+            yield ObjectEntry(path, self.listing, f"{name}:{number}", name, kind, key, area)
 
     def _decode(self, entry: ObjectEntry) -> tuple[np.ndarray, np.ndarray | None]:
         segmentation, crowds, size = entry.key

@@ -393,6 +393,26 @@ class TestVOC:
 
 
 class TestCoco:
+    def test_images_in_folders_are_told_apart(self, tmp_path):
+        content = json.loads(write_coco(tmp_path).read_text())
+        for image, folder in zip(content["images"], ("cam1", "cam2"), strict=True):
+            photo(tmp_path / folder / "0001.jpg")
+            image["file_name"] = f"{folder}/0001.jpg"
+        (tmp_path / "mine.json").write_text(json.dumps(content))
+        data = CocoInstances(tmp_path / "mine.json")
+        assert [entry.object_id for entry in data.entries] == ["cam1/0001:70", "cam2/0001:51", "cam2/0001:52"]
+        export(data, tmp_path / "out")
+        assert len(list((tmp_path / "out" / "images").iterdir())) == 2
+
+    def test_a_crowd_of_another_size_is_told_and_its_image_left_out(self, tmp_path, caplog):
+        listing = write_coco(tmp_path)
+        content = json.loads(listing.read_text())
+        content["annotations"][2]["segmentation"] = {"counts": [0, 12], "size": [3, 4]}
+        listing.write_text(json.dumps(content))
+        with caplog.at_level(logging.WARNING):
+            assert len(CocoVal2014(tmp_path)) == 1
+        assert "is 4 x 3, its image" in caplog.text
+
     def test_crowds_are_ignored(self, tmp_path):
         write_coco(tmp_path)
         data = CocoVal2014(tmp_path)
