@@ -41,7 +41,7 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
     Raises
     ------
     DataError
-        If an image has more objects than a mask can hold, or two have one name.
+        If an image has more objects than a mask can hold, two have one name, or the folder holds an export of other objects.
     """
     folder = Path(folder)
     for part in ("images", "masks"):
@@ -50,6 +50,8 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
     for entry in dataset.entries:
         groups.setdefault(entry.image, []).append(entry)
     classes: dict[str, list[list[object]]] = {}
+    listing = folder / "instances.json"
+    before = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else {}
     for group in tqdm(groups.values(), f"writing {folder.name}", unit="image", disable=not progress):
         first = group[0]
         if len(group) > MOST_OBJECTS:
@@ -58,12 +60,14 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
         if name in classes:
             raise DataError(f"two images are called {name!r}; export them apart")
         classes[name] = [[number, entry.class_name] for number, entry in enumerate(group, start=1)]
+        if before.get(name, classes[name]) != classes[name]:
+            raise DataError(f"{str(folder)!r} holds an export with other objects of {name!r}; name an empty folder")
         image, mask = folder / "images" / f"{name}{first.image.suffix}", folder / "masks" / f"{name}.png"
         if not mask.is_file():  # it is written last
             _into(image, lambda path, source=first.image: shutil.copyfile(source, path))
             labels = _labels(dataset, group)
             _into(mask, lambda path, labels=labels: Image.fromarray(labels).save(path, format="PNG"))
-    _into(folder / "instances.json", lambda path: path.write_text(json.dumps(classes), encoding="utf-8"))
+    _into(listing, lambda path: path.write_text(json.dumps(classes), encoding="utf-8"))
     return len(groups)
 
 

@@ -572,6 +572,16 @@ def test_the_same_objects_come_back(training_set, tmp_path):
     np.testing.assert_array_equal(again[0].ignore, training_set[0].ignore)
 
 
+def test_an_export_of_other_objects_is_not_mixed_with_it(tmp_path):
+    write_coco(tmp_path)
+    data = CocoVal2014(tmp_path)
+    export(data.subset([1]), tmp_path / "out")
+    mask = next((tmp_path / "out" / "masks").iterdir()).read_bytes()
+    with pytest.raises(DataError, match="name an empty folder"):
+        export(data, tmp_path / "out")
+    assert next((tmp_path / "out" / "masks").iterdir()).read_bytes() == mask
+
+
 def test_a_stopped_export_goes_on(training_set, tmp_path, monkeypatch):
     decode, calls = training_set._decode, []
 
