@@ -158,7 +158,7 @@ class Annotator:
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is something to take back: a click by the user, a deletion, a reset or a removal."""
+        """Whether there is something to take back: a click by the user, or what else `undo` takes back."""
         return self._edited or (self.session.can_undo and len(self.clicks) > self._seeds)
 
     @property
@@ -241,7 +241,7 @@ class Annotator:
         return self.summary()
 
     def undo(self) -> str:
-        """Take back the last click, deletion, reset or removal."""
+        """Take back the last click, deletion, reset, removal or opening of a finished object."""
         if self._edited:
             with self._or_back_to(self.record()):
                 said = self._edits[-1][1]()

@@ -67,7 +67,10 @@ class FrozenEncoder:
 
 
 def stamp(value: Tensor) -> tuple[int, int]:
-    """Another one when something has written to a tensor, or it is another tensor."""
+    """Another one when something has written to a tensor, or it is another tensor.
+
+    Optimisers with ``fused=True`` write without a trace, so `ilsegkit.session` has none.
+    """
     # Those of a model that was made in torch.inference_mode have no version, and cannot learn.
     return value.data_ptr(), 0 if value.is_inference() else value._version
 

@@ -167,7 +167,7 @@ class ClickSegmenter(LiveAnnotator):
         self._ask("click", Click(float(x), float(y), bool(positive)))
 
     def undo(self) -> None:
-        """Take back the last click, deletion, reset or removal of a finished object."""
+        """Take back the last click, deletion or reset, or the removal or opening of a finished object."""
         self._ask("undo")
 
     def redo(self) -> None:
