@@ -29,6 +29,8 @@ def clicks_table(records: Path, targets: Mapping[str, float], heading: str) -> p
                 continue
             frame = pd.read_json(path, lines=True)
             results = ils.Results(frame[1:].to_dict("records"), target, int(frame["max_clicks"][0]))
+            if not len(results):  # the first object is being measured
+                continue
             half = ils.Results(results.records[len(results) // 2 :], target, results.max_clicks)
             fixed = results if mode == "none" else fixed
             gain = dict.fromkeys(("change", "saved", "from", "to"), "")
