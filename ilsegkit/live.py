@@ -230,14 +230,14 @@ class LiveAnnotator(Page):
 
     def _next(self, steps: int) -> str:
         """Go on, past photos that cannot be opened."""
-        begin, problems = self._annotator.name, list[IlsegkitError]()
+        begin, busy, problems = self._annotator.name, self._annotator.busy_with_object, list[IlsegkitError]()
         name = self._annotator.album.after(begin, steps)
         while name != begin:
             try:
                 return " ".join([*(f"{problem}." for problem in problems), self._go(name)])
             except IlsegkitError as problem:
-                if self._annotator.name != begin:  # it is open; something else went wrong
-                    raise
+                if self._annotator.name != begin or self._annotator.busy_with_object != busy:
+                    raise  # it can be opened; something else went wrong
                 problems.append(problem)
             name = self._annotator.album.after(name, 1 if steps > 0 else -1)
         raise problems[0]

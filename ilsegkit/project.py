@@ -19,6 +19,7 @@ import io
 import json
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import takewhile
 from os import PathLike
@@ -132,15 +133,15 @@ class Project:
 
     def _follow_renamed(self) -> None:
         """Images that were called otherwise, but for case or how accents are written, as copying to another system does."""
-        gone = {
-            _plain(name): name
-            for name in self._stems
-            if self._album is not None and name not in self._album and (self.finished.get(name) or name in self._open)
-        }
+        gone = defaultdict(list)
+        for name in self._stems:
+            if self._album is not None and name not in self._album and (self.finished.get(name) or name in self._open):
+                gone[_plain(name)].append(name)
         for new in self._album or ():
-            old = gone.pop(_plain(new), None) if new not in self._stems else None
-            if old is None:
+            names = gone.pop(_plain(new), []) if new not in self._stems else []
+            if len(names) != 1:  # of two, who knows which
                 continue
+            old = names[0]
             self._stems = {new if name == old else name: stem for name, stem in self._stems.items()}  # their order stays
             tables: tuple[dict[str, Any], ...] = (self.finished, self._open, self._sizes, self._paths)
             for about in tables:

@@ -196,14 +196,14 @@ def read_clicks(clicks: str | PathLike[str], size: tuple[int, int] | None = None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         records = [*content["objects"], *([content["open"]] if content.get("open") else [])]
-        if not records:
-            raise ClickError(f"{str(path)!r} has no object yet; give a file of an image with one")
-        points = ObjectRecord.from_json(records[-1]).clicks
+        points = ObjectRecord.from_json(records[-1]).clicks if records else ()
         height, width = content.get("size") or size or (0, 0)  # whoever writes a record by hand may leave it out
     except FileNotFoundError:
         raise ClickError(f"there is no file {str(path)!r}; check the path, or write clicks like '120,80,1 30,40,0'") from None
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"{str(path)!r} is no record of clicks; give a file that the widget has written") from error
+    if not records:
+        raise ClickError(f"{str(path)!r} has no object yet; give a file of an image with one")
     if not points:
         raise ClickError(f"the last object of {str(path)!r} has no clicks")
     if size is not None:

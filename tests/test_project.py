@@ -502,3 +502,12 @@ def test_masks_are_not_ahead_of_the_listing(photos, tmp_path, monkeypatch):
     work(photos, folder)
     assert len(json.loads((folder / "coco.json").read_text())["annotations"]) == 1
     assert [path.name for path in (folder / "masks").iterdir()] == ["a_cat_1.png"]
+
+
+def test_of_two_images_of_nearly_one_name_none_is_taken_for_a_third(tmp_path):
+    annotator = work({"a.png": PHOTO, "A.png": PHOTO}, tmp_path / "done")
+    for name in ("a.png", "A.png"):
+        annotator.open(name)
+        annotator.click([A])
+        annotator.finish()
+    assert work({"a.PNG": PHOTO}, tmp_path / "done").finished == {"a.PNG": []}

@@ -65,10 +65,16 @@ def test_clicks_are_read_from_text_and_from_a_record(tmp_path):
         DataError, match=r"'a.jpg' was 64 x 48 when .*clicks.json' and is 64 x 30 now; give the image of that size"
     ):
         read_clicks(path, (30, 64))
-    for text in ("[", "{}", json.dumps({"objects": []}), json.dumps({"objects": [{"clicks": 1}]})):
+    for text in ("[", "{}", json.dumps({"objects": [{"clicks": 1}]})):
         path.write_text(text)
         with pytest.raises(DataError, match="no record of clicks"):
             read_clicks(path)
     path.write_text(json.dumps({"objects": [ObjectRecord().to_json()]}))
     with pytest.raises(ClickError, match="no clicks"):
         read_clicks(path)
+
+
+def test_a_file_of_an_image_without_objects_says_so(tmp_path):
+    (tmp_path / "a.json").write_text('{"image": "a.png", "size": [4, 5], "objects": [], "open": null}')
+    with pytest.raises(ClickError, match="has no object yet"):
+        read_clicks(tmp_path / "a.json")

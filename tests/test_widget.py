@@ -626,6 +626,27 @@ def test_next_goes_past_what_cannot_be_opened(session, tmp_path):
     segmenter.close()
 
 
+def test_next_goes_no_further_when_the_object_at_hand_cannot_be_saved(session, tmp_path, monkeypatch):
+    segmenter = ClickSegmenter(session, {"one": PHOTO, "two": PHOTO, "three": PHOTO}, folder=tmp_path / "done")
+    segmenter.click(30, 30)
+    segmenter.wait(5)
+
+    def fails(self, name, content):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Project, "_write", fails)
+        segmenter.next()
+        with pytest.raises(DataError, match="No space"):
+            segmenter.wait(5)
+        assert segmenter.photo_info["name"] == "one"
+    segmenter.next()
+    segmenter.wait(5)
+    assert segmenter.photo_info["name"] == "two"
+    assert len(segmenter.records["one"]) == 1
+    segmenter.close()
+
+
 def test_what_could_not_be_saved_is_saved_when_another_takes_the_folder(session, tmp_path, monkeypatch):
     write, full = Project._write, [True]
 
