@@ -23,7 +23,7 @@ from .evaluation import fingerprint
 from .images import fitting_mask
 from .metrics import iou
 from .project import Project
-from .records import STAGE_SIDE, ObjectRecord, Stage, decode_mask, encode_mask, shrunk
+from .records import STAGE_SIDE, ObjectRecord, Stage, decode_mask, encode_mask, numbered, shrunk
 
 __all__ = ["Annotator"]
 
@@ -95,7 +95,7 @@ class Annotator:
         self._notice = ""  # said when the first image is opened
         self.finished: dict[str, list[ObjectRecord]] = {name: [] for name in album}
         self.order: list[tuple[str, ObjectRecord]] = []  # finished objects as they were finished
-        self._decoded: list[tuple[ObjectRecord, np.ndarray]] = []  # those of the image at hand, with their masks
+        self._objects: np.ndarray | None = None  # `objects`, if it is known
         # A session may have been given settings of its own; they come back with their name.
         self._own_adaptation = {session.adapt: getattr(session, "adaptation", session.adapt)}
         if project is not None:
@@ -167,13 +167,26 @@ class Annotator:
         return self.session.can_redo
 
     def masks(self, name: str) -> list[np.ndarray]:
-        """The finished objects of an image, each bool, (height, width); they are kept here, so do not change them."""
-        known = {id(record): mask for record, mask in self._decoded}
-        records = [record for record in self.finished[name] if record.mask is not None]
-        masks = [known[id(r)] if id(r) in known else decode_mask(r.mask or {}) for r in records]
-        if name == self.name:
-            self._decoded = list(zip(records, masks, strict=True))
-        return masks
+        """The finished objects of an image, each bool, (height, width)."""
+        return [decode_mask(record.mask) for record in self.finished[name] if record.mask is not None]
+
+    @property
+    def objects(self) -> np.ndarray:
+        """Where the finished objects of the image at hand are, uint16, (height, width): see `ilsegkit.records.numbered`.
+
+        However many there are, they take no more memory than this; do not change it.
+        """
+        if self._objects is None:
+            self._objects = numbered(self.finished[self.name], self.photo.pixels.shape[:2])
+        return self._objects
+
+    def let_go(self) -> None:
+        """Let go of the session and the photo, which take memory; the finished objects stay."""
+        self.session = None
+        height, width = self.photo.pixels.shape[:2]
+        self.photo, self._objects = Photo(np.broadcast_to(np.uint8(0), (height, width, 3))), None
+        self._start()
+        self.before = np.broadcast_to(np.False_, (height, width))
 
     def record(self, with_mask: bool = True) -> ObjectRecord:
         """The object at hand, as it is now."""
@@ -208,7 +221,7 @@ class Annotator:
             said += [self._put_away()]
         self.opened, self._notice = True, ""
         self.session.set_image(photo.pixels)
-        self.name, self.photo, self._decoded = name, photo, []
+        self.name, self.photo, self._objects = name, photo, None
         self.class_name = photo.class_name or self.class_name
         self._start()
         left = self.project.left_open(name) if self.project is not None else None
@@ -301,7 +314,8 @@ class Annotator:
         record = replace(record, number=1 + max((r.number for _, r in before), default=0))
         self.finished[self.name].append(record)
         self.order.append((self.name, record))
-        self._decoded.append((record, mask))
+        if self._objects is not None:
+            self._objects = np.where(mask, np.uint16(len(self.finished[self.name])), self._objects)
         self._start()
         self._save(learned=True)
         place = f"saved in {self.project.folder.name!r}" if self.project is not None else "kept in .masks"
@@ -455,6 +469,7 @@ class Annotator:
     def _put_back(self, index: int, record: ObjectRecord) -> str:
         """Undo a removal."""
         self.finished[self.name].insert(index, record)
+        self._objects = None
         self.order = sorted([*self.order, (self.name, record)], key=lambda item: item[1].number)
         return f"Object {index + 1} of {self.name!r} is back."
 
@@ -516,6 +531,7 @@ class Annotator:
 
     def _forget(self, index: int) -> None:
         record = self.finished[self.name].pop(index)
+        self._objects = None
         self.order = [(name, other) for name, other in self.order if other is not record]
 
     def flush(self) -> None:

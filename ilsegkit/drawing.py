@@ -41,7 +41,7 @@ def draw(
     photo: np.ndarray,
     mask: np.ndarray | None = None,
     clicks: Sequence[Click] = (),
-    finished: Sequence[np.ndarray] = (),
+    finished: np.ndarray | None = None,
     side: int = 640,
 ) -> Image.Image:
     """A photo with the mask in blue, finished objects in other colours, and the clicks.
@@ -53,7 +53,8 @@ def draw(
         May be smaller than the photo.
     clicks : sequence of Click, optional
         In pixels of the photo: disks on the object, squares on the background.
-    finished : sequence of ndarray of bool, optional
+    finished : ndarray of uint16, (rows, columns), optional
+        Numbers of the finished objects from 1, and 0 where there is none.
     side : int, optional
         Longest side of the picture.
 
@@ -70,9 +71,14 @@ def draw(
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     picture = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0), np.float32).copy()
-    colours = [OBJECT_COLOURS[i % len(OBJECT_COLOURS)] for i in range(len(finished))]
-    for region, colour in [*zip(finished, colours, strict=True), *([(mask, MASK_COLOURS[0])] if mask is not None else [])]:
-        inside = resize_mask(region, size[1], size[0])
+    regions = []
+    if finished is not None:
+        labels = resize_mask(finished, size[1], size[0])
+        numbers = np.unique(labels[labels > 0])
+        regions += [(labels == number, OBJECT_COLOURS[(number - 1) % len(OBJECT_COLOURS)]) for number in numbers]
+    if mask is not None:
+        regions.append((resize_mask(mask, size[1], size[0]), MASK_COLOURS[0]))
+    for inside, colour in regions:
         picture[inside] = 0.55 * picture[inside] + 0.45 * np.array(colour)
         picture[inside & ~ndimage.binary_erosion(inside, iterations=2, border_value=1)] = colour
         picture[ndimage.binary_dilation(inside) & ~inside] = 255

@@ -247,14 +247,14 @@ def fitting_mask(source: Any, size: tuple[int, int], name: str, kind: str) -> np
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A bool mask at another size, by nearest neighbour.
+    """A mask, bool, or numbered regions, uint8 or uint16, at another size, by nearest neighbour.
 
     Examples
     --------
     >>> resize_mask(np.eye(2, dtype=bool), 2, 4).astype(int).tolist()
     [[1, 1, 0, 0], [0, 0, 1, 1]]
     """
-    return np.asarray(Image.fromarray(np.asarray(mask, bool)).resize((width, height), Image.Resampling.NEAREST))
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
 def write_mask(path: str | PathLike[str], mask: np.ndarray) -> None:

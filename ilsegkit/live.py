@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from .annotator import Annotator, clicks_needed
 from .clicks import Click
@@ -16,6 +17,7 @@ from .errors import DataError, IlsegkitError
 from .hosts import StillPicture
 from .insights import FixedModel, layer_movement
 from .page import Page
+from .records import numbered
 from .stage import Answer
 from .worker import Request, Worker
 
@@ -58,7 +60,7 @@ class LiveAnnotator(Page):
         self._name, self._clicks, self._seeds = annotator.name, annotator.clicks, 0
         self._photo = np.zeros((1, 1, 3), np.uint8)
         self._mask = np.zeros((1, 1), bool)
-        self._finished: list[np.ndarray] = []
+        self._finished = np.zeros((1, 1), np.uint16)
         self._finished_records: list[Any] | None = None
         self._fixed: FixedModel | None = None
         self._fixed_answer: Answer | None = None
@@ -76,6 +78,14 @@ class LiveAnnotator(Page):
         self._worker.retire()
         self._errands.retire()
         self._say(why, "error")
+
+    def let_go(self) -> None:
+        """Keep what was made, and nothing that takes much memory: Jupyter never forgets a widget."""
+        with self._guard:
+            self._annotator.let_go()
+            self.session = self._fixed = self._fixed_answer = None
+            self._photo, self._finished = self._annotator.photo.pixels, np.zeros((1, 1), np.uint16)
+            self.stage.let_go()
 
     # --- what comes from the page, on whichever thread: noted, and answered with no more than a dot ---------------------
 
@@ -278,7 +288,7 @@ class LiveAnnotator(Page):
             values["target"] = b"" if truth is None else jpeg(draw(self._photo, truth, side=220))
         records = annotator.finished[self._name]
         if opened or self._finished_records != records:
-            self._finished, self._finished_records = annotator.masks(self._name), list(records)
+            self._finished, self._finished_records = annotator.objects, list(records)
             values["objects"] = [
                 {"number": r.number, "class_name": r.class_name, "clicks": len(r.clicks) - r.seeds} for r in records
             ]
@@ -389,7 +399,13 @@ class LiveAnnotator(Page):
             data = self.stage.show_detail(window)
         self.send({"tile": wanted["view"]}, [data])
 
-    def _still_bytes(self) -> bytes:
+    def _picture(self, side: int = STILL_SIDE) -> Image.Image:
         with self._guard:
             photo, mask, clicks, finished = self._photo, self._mask, self._clicks, self._finished
-        return jpeg(draw(photo, mask, clicks, finished, STILL_SIDE))
+        if self.session is None:
+            photo = self._annotator.album[self._name].pixels
+            finished = numbered(self._annotator.finished[self._name], photo.shape[:2])
+        return draw(photo, mask, clicks, finished, side)
+
+    def _still_bytes(self) -> bytes:
+        return jpeg(self._picture())

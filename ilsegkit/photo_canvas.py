@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ipycanvas import MultiCanvas
 from ipycanvas.canvas import _CANVAS_MANAGER, COMMANDS
+from scipy import ndimage
 
 from .drawing import COLOURS, MASK_COLOURS, OBJECT_COLOURS, Colour, picture_file
 from .images import resize_mask
@@ -103,7 +104,7 @@ class Window(NamedTuple):
         return cls(left, top, right, bottom, wide, high, max(1, round(density)), line)
 
     def cut(self, mask: np.ndarray) -> np.ndarray:
-        """This part of a mask, (height, width), by nearest neighbour."""
+        """This part of a mask or of numbered regions, (height, width), by nearest neighbour."""
         part = mask[self.top : self.bottom, self.left : self.right]
         return part if part.shape == (self.height, self.width) else resize_mask(part, self.height, self.width)
 
@@ -133,6 +134,10 @@ class _Region(NamedTuple):
     def of(cls, region: np.ndarray, window: Window, dashed: bool = False) -> _Region:
         factor, line = window.factor, window.line
         return cls(filled(region, factor), outlined(region, factor, line, dashed), outlined(region, factor, 2 * line))
+
+    def moved(self, right: int, down: int) -> _Region:
+        """The same elsewhere, by pixels of the canvas."""
+        return _Region(*(part.moved(right, down) for part in self))
 
 
 class PhotoCanvas:
@@ -184,20 +189,17 @@ class PhotoCanvas:
                 self.open(Window(0, 0, 1, 1, 1, 1, 1))
                 self.window = None
 
-    def show_objects(self, masks: Sequence[np.ndarray]) -> None:
-        """Show the finished objects; a later one lies over an earlier one."""
+    def show_objects(self, labels: np.ndarray) -> None:
+        """Show the finished objects: their numbers from 1, and 0 where there is none."""
         with drawing():
             if self.window is None:
                 return
-            labels = np.zeros((self.window.height, self.window.width), np.uint16)
-            for number, mask in enumerate(masks, 1):
-                labels[self.window.cut(mask)] = number
-            regions = [(number, labels == number) for number in range(1, len(masks) + 1)]
-            self._objects = [
-                (OBJECT_COLOURS[(number - 1) % len(OBJECT_COLOURS)], _Region.of(region, self.window))
-                for number, region in regions
-                if region.any()
-            ]
+            labels, factor, self._objects = self.window.cut(labels), self.window.factor, []
+            for index, box in enumerate(ndimage.find_objects(labels)):
+                if box is not None:
+                    down, right = (side.start * factor for side in box)
+                    region = _Region.of(labels[box] == index + 1, self.window).moved(right, down)
+                    self._objects.append((OBJECT_COLOURS[index % len(OBJECT_COLOURS)], region))
             self._draw_objects()
 
     def show_mask(self, mask: np.ndarray, before: np.ndarray, early: bool = False) -> None:

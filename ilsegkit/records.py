@@ -19,7 +19,7 @@ from .clicks import Click, parse_clicks
 from .errors import ClickError, DataError
 from .images import resize_mask
 
-__all__ = ["ObjectRecord", "Stage", "check_size", "decode_mask", "encode_mask", "read_clicks", "shrunk"]
+__all__ = ["ObjectRecord", "Stage", "check_size", "decode_mask", "encode_mask", "numbered", "read_clicks", "shrunk"]
 
 Runs = Mapping[str, Any]  # {"size": [height, width], "counts": str}
 
@@ -174,6 +174,32 @@ class ObjectRecord:
             last = values[-1] if values else 0.0
             values.append(last if stage is None or stage.iou is None else stage.iou)
         return values
+
+
+def numbered(records: Sequence[ObjectRecord], size: tuple[int, int]) -> np.ndarray:
+    """Which object each pixel belongs to: its number in the list, from 1, or 0; a later object lies over an earlier one.
+
+    Parameters
+    ----------
+    records : sequence of ObjectRecord
+        Of one image; those without a mask leave nothing.
+    size : tuple of int
+        Height and width of the image.
+
+    Returns
+    -------
+    ndarray of uint16, (height, width)
+
+    Examples
+    --------
+    >>> numbered([ObjectRecord(mask=encode_mask(np.eye(2, dtype=bool)))], (2, 2)).tolist()
+    [[1, 0], [0, 1]]
+    """
+    labels = np.zeros(size, np.uint16)
+    for number, record in enumerate(records, 1):
+        if record.mask is not None:
+            labels[decode_mask(record.mask)] = number
+    return labels
 
 
 def read_clicks(clicks: str | PathLike[str], size: tuple[int, int] | None = None) -> list[Click]:

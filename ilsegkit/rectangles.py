@@ -22,6 +22,16 @@ class Rectangles(NamedTuple):
     def __bool__(self) -> bool:
         return self.x.size > 0
 
+    def moved(self, right: int, down: int) -> Rectangles:
+        """The same elsewhere.
+
+        Examples
+        --------
+        >>> [part.tolist() for part in filled(np.ones((1, 2), bool)).moved(5, 7)]
+        [[5], [7], [2], [1]]
+        """
+        return self._replace(x=self.x + np.int16(right), y=self.y + np.int16(down))
+
 
 def _runs(region: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Row, start and end of the runs of true pixels in each row."""

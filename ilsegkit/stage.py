@@ -39,7 +39,7 @@ class Stage:
         self.canvases = {name: each.canvas for name, each in named.items()}
         self._all = list(named.values())
         self._photo = np.zeros((1, 1, 3), np.uint8)
-        self._objects: Sequence[np.ndarray] = ()
+        self._objects = np.zeros((1, 1), np.uint16)
         self._answers: tuple[Answer | None, Answer | None] = None, None
         # A page makes all four before it draws, so that one of them may speak for all.
         self._learning.canvas.on_client_ready(self.redraw)
@@ -47,18 +47,25 @@ class Stage:
     def open(self, photo: np.ndarray) -> None:
         """Show another photo, without masks."""
         with drawing():
-            self._photo, self._objects, self._answers = photo, (), (None, None)
+            self._photo, self._answers = photo, (None, None)
+            self._objects = np.zeros(photo.shape[:2], np.uint16)
             window = Window.of(photo.shape[:2], SIDE / max(photo.shape[:2]))
             self._learning.open(window, photo)
             for other in (self._fixed, self._learning_detail, self._fixed_detail):
                 other.leave()
 
-    def show_objects(self, masks: Sequence[np.ndarray]) -> None:
-        """Show the finished objects."""
+    def let_go(self) -> None:
+        """Let go of what takes memory; the page shows what it shows, but no part more sharply."""
         with drawing():
-            self._objects = masks
+            self._photo, self._answers = np.zeros((1, 1, 3), np.uint8), (None, None)
+            self._objects = np.zeros((1, 1), np.uint16)
+
+    def show_objects(self, labels: np.ndarray) -> None:
+        """Show the finished objects: their numbers from 1, and 0 where there is none, (height, width) of the photo."""
+        with drawing():
+            self._objects = labels
             for canvas in self._all:
-                canvas.show_objects(masks)
+                canvas.show_objects(labels)
 
     def show_answers(self, learning: Answer, fixed: Answer | None = None) -> None:
         """Show the object at hand as the model sees it and, beside that, as the fixed model does."""

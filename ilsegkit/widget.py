@@ -23,7 +23,7 @@ from .annotator import Annotator
 from .clicks import Click
 from .contest import Contest, hold_contest, person_results
 from .data.sample import Sample
-from .drawing import draw, save_story
+from .drawing import save_story
 from .errors import DataError, ImageError
 from .evaluation import Results
 from .hosts import bundle_with_picture, enable_colab, shows_outputs_apart
@@ -128,8 +128,7 @@ class ClickSegmenter(LiveAnnotator):
             other.retire(f"Another ClickSegmenter uses this {what} now. Run the cell again to get it back.")
             other._worker.wait()  # it stops at its next step, and saves no more after that
             other._annotator.flush()  # or it would be lost with it; if it cannot be saved, the cell can be run again
-            # Jupyter keeps the widget; the weights that undo would need are not to be kept with it.
-            other.session = other._annotator.session = other._fixed = None
+            other.let_go()
             _IN_USE.discard(other)
         return bool(others)
 
@@ -155,7 +154,7 @@ class ClickSegmenter(LiveAnnotator):
     @property
     def masks(self) -> dict[str, list[np.ndarray]]:
         """The finished objects of each image, each bool, (height, width)."""
-        return {name: [mask.copy() for mask in self._annotator.masks(name)] for name in self.album}
+        return {name: self._annotator.masks(name) for name in self.album}
 
     @property
     def records(self) -> dict[str, list[ObjectRecord]]:
@@ -238,8 +237,7 @@ class ClickSegmenter(LiveAnnotator):
 
     def picture(self, side: int = STILL_SIDE) -> Image.Image:
         """The photo with masks and clicks as they are now; as a cell's last expression it is stored in the notebook."""
-        with self._guard:
-            return draw(self._photo, self._mask, self._clicks, self._finished, side)
+        return self._picture(side)
 
     def save_story(self, path: str | PathLike[str], index: int = -1, name: str | None = None) -> None:
         """Write a finished object click by click: a strip to a ``.png`` file, an animation to a ``.gif`` file.

@@ -10,7 +10,7 @@ from ilsegkit.clicks import Click
 from ilsegkit.data import Sample
 from ilsegkit.errors import ClickError, DataError, ImageError
 from ilsegkit.images import write_mask
-from ilsegkit.records import ObjectRecord, Stage, decode_mask
+from ilsegkit.records import ObjectRecord, Stage, decode_mask, numbered
 from ilsegkit.session import Session
 
 PHOTO = np.full((100, 200, 3), 128, np.uint8)
@@ -191,14 +191,25 @@ def test_a_removed_object_comes_back(annotator):
     assert "no click to undo" in annotator.undo()
 
 
-def test_masks_that_are_known_are_not_decoded_again(annotator, monkeypatch):
-    annotator.click([A])
-    annotator.finish()
-    monkeypatch.setattr("ilsegkit.annotator.decode_mask", lambda runs: pytest.fail("a mask was decoded"))
-    annotator.click([B])
-    annotator.finish()
-    for mask, click in zip(annotator.masks("one"), (A, B), strict=True):
-        np.testing.assert_array_equal(mask, square(click))
+def test_finished_objects_are_one_picture_of_their_numbers(annotator, monkeypatch):
+    def expected():
+        return numbered(annotator.finished["one"], PHOTO.shape[:2])
+
+    assert not annotator.objects.any()
+    for click in (A, B, C, A):  # the last lies over the first
+        shown = annotator.objects
+        annotator.click([click])
+        with monkeypatch.context() as patch:
+            patch.setattr("ilsegkit.records.decode_mask", lambda runs: pytest.fail("a mask was decoded"))
+            annotator.finish()
+            assert annotator.objects is not shown  # it may be on its way to the page
+        np.testing.assert_array_equal(annotator.objects, expected())
+    assert set(np.unique(annotator.objects)) == {0, 2, 3, 4}
+    for change in (lambda: annotator.remove(3), annotator.undo, lambda: annotator.reopen(0), annotator.undo):
+        change()
+        np.testing.assert_array_equal(annotator.objects, expected())
+    annotator.open("two")
+    assert not annotator.objects.any()
 
 
 def test_what_somebody_else_did_with_the_session_is_not_kept(session):

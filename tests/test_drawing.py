@@ -29,7 +29,7 @@ def test_masks_and_clicks_are_drawn_where_they_are():
     mask, other = np.zeros((2, 25, 50), bool)  # smaller than the photo: it fits all the same
     mask[5:20, 5:30] = True
     other[:, 40:] = True
-    picture = np.asarray(draw(PHOTO, mask, [Click(50, 25), Click(20, 25, positive=False)], [other], side=200))
+    picture = np.asarray(draw(PHOTO, mask, [Click(50, 25), Click(20, 25, positive=False)], other.astype(np.uint16), side=200))
     assert picture.shape == (100, 200, 3)
     assert tuple(picture[30, 60]) == blended(MASK_COLOURS[0])
     assert tuple(picture[20, 60]) == MASK_COLOURS[0]  # the line

@@ -810,6 +810,25 @@ def test_a_second_widget_takes_the_folder_over(tmp_path):
     second.close()
 
 
+def test_what_another_took_over_keeps_its_work_and_lets_the_photo_go(session, tmp_path):
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    first = ClickSegmenter(session, tmp_path / "a.png")
+    first.click(30, 30)
+    first.finish()
+    first.click(60, 60)
+    first.wait(5)
+    photo, shown, mask = weakref.ref(first._photo), np.asarray(first.picture()), first.mask
+    second = ClickSegmenter(session, PHOTO)
+    second.wait(5)
+    gc.collect()
+    assert photo() is None
+    np.testing.assert_array_equal(np.asarray(first.picture()), shown)
+    np.testing.assert_array_equal(first.mask, mask)
+    assert len(first.masks["a.png"]) == 1
+    first.close()
+    second.close()
+
+
 def test_two_widgets_with_sessions_of_their_own_do_not_mind_each_other():
     segmenters = [ClickSegmenter(FakeSession(), PHOTO) for _ in range(2)]
     for number, segmenter in enumerate(segmenters):
