@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .data.base import IMAGE_SUFFIXES, images_in
 from .data.sample import Sample
@@ -143,7 +143,7 @@ class Album:
             try:
                 with Image.open(source) as file:
                     file.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
-                    picture = ImageOps.exif_transpose(file).convert("RGB")
+                    picture = Image.fromarray(read_image(file))
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
                 raise ImageError(f"{str(source)!r} cannot be read as an image ({error})") from error
         else:

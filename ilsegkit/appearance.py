@@ -55,6 +55,8 @@ REACH, EDGE = 6, 1e-5
 
 #: A part of the object, or a hole in it, that is smaller than this share of the object is a speck.
 SPECK = 0.005
+#: But if specks are this share of it or more, they are what it is made of.
+FLOCK = 0.5
 
 
 def examples(probability: np.ndarray, guidance: np.ndarray) -> np.ndarray | None:
@@ -221,7 +223,8 @@ class Looks(NamedTuple):
 def without_specks(logits: np.ndarray, guidance: np.ndarray) -> np.ndarray:
     """Logits whose sign is turned where the object has specks, and where it has holes that small, unless one was clicked.
 
-    Where a colour of the object is found elsewhere, colours leave such specks; what was clicked is there for a reason.
+    Where a colour of the object is found elsewhere, colours leave such specks; what was clicked is there for a reason. A flock
+    keeps its birds, and a fence its gaps.
 
     Parameters
     ----------
@@ -244,13 +247,15 @@ def without_specks(logits: np.ndarray, guidance: np.ndarray) -> np.ndarray:
     >>> bool(answer[20, 30] > 0), bool(answer[30, 30] > 0)
     (False, True)
     """
-    least = SPECK * np.count_nonzero(logits > 0)
+    size = np.count_nonzero(logits > 0)
     for sign, clicked in zip((1, -1), guidance, strict=True):
         parts, _ = ndimage.label(sign * logits > 0)
-        speck = np.bincount(parts.ravel()) < least
+        speck = np.bincount(parts.ravel()) < SPECK * size
         speck[0] = False  # all that is no part
         speck[parts[clicked]] = False
-        logits = np.where(speck[parts], -logits, logits)
+        specks = speck[parts]
+        if np.count_nonzero(specks) < FLOCK * size:
+            logits = np.where(specks, -logits, logits)
     return logits
 
 

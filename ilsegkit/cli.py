@@ -70,6 +70,8 @@ def segment(
     if not out.parent.is_dir():
         raise DataError(f"there is no folder {str(out.parent)!r} to write the mask to; make it first")
     pixels = read_image(image)
+    if out.exists() and out.samefile(image):
+        raise DataError(f"{str(out)!r} is the image itself, and the mask would take its place; name another file")
     points = read_clicks(clicks, pixels.shape[:2])
     session = Session(load_model(weights, device), adapt)
     session.set_image(pixels)
@@ -88,8 +90,8 @@ app.command()(told()(reproduce))
 @app.command()
 @told()
 def evaluate(
-    data: Annotated[str, typer.Argument(help="A folder with images/ and masks/, or the name of a small set, with --root.")],
-    root: Annotated[Path | None, typer.Option(help="Where the small sets lie.")] = None,
+    data: Annotated[str, typer.Argument(help="A folder with images/ and masks/, or a data set that 'ilsegkit data' got.")],
+    root: Annotated[Path | None, typer.Option(help="A folder that holds one of the small sets, whole or in part.")] = None,
     adapt: Adapt = "none",
     target: Annotated[float, typer.Option(min=0.0, max=1.0, help="IoU at which an object is good enough.")] = 0.85,
     max_clicks: Annotated[int, typer.Option(min=1, help="Most clicks an object gets.")] = 20,
@@ -99,12 +101,15 @@ def evaluate(
     device: Device = None,
 ) -> None:
     """Let the robot user segment a data set; print clicks and IoU."""
-    from .data import FolderDataset, open_small_set
+    from .data import FolderDataset, load_manifest, open_dataset, open_small_set
     from .evaluation import evaluate as run
     from .model import load_model
     from .session import Session
 
-    dataset = open_small_set(data, root) if root is not None else FolderDataset(data)
+    if root is not None:
+        dataset = open_small_set(data, root)
+    else:
+        dataset = open_dataset(data) if data in load_manifest() and not Path(data).exists() else FolderDataset(data)
     session = Session(load_model(weights, device), adapt)
     kept = "nothing is kept; name a file with --records, and an evaluation goes on from it"
     with stopped(f"every finished object is kept in {records}: the same command goes on" if records else kept):
@@ -149,7 +154,7 @@ def train(
     import torch
 
     from .data import FolderDataset
-    from .model import InteractiveSegmenter, load_model, pick_device
+    from .model import PRESETS, InteractiveSegmenter, load_model, pick_device
     from .training import Recipe, imagenet_encoder
     from .training import train as run
 
@@ -162,6 +167,8 @@ def train(
     model = InteractiveSegmenter(preset or "lite") if new else load_model(None if start == "bundled" else start, "cpu")
     if start == "imagenet" and not (out / "checkpoint.pt").is_file():
         model.start_from(imagenet_encoder(model))
+    if new and model.config == PRESETS["lite"]:
+        model.adaptation = load_model(device="cpu").adaptation  # chosen for such a network, as the paper's are not
     with stopped(f"there is a checkpoint in {out}, a minute old at most, if it came that far: the same command goes on"):
         run(model.to(pick_device(device)), folders, out, recipe, workers=workers)
     typer.echo(f"{out / 'model.safetensors'}: done; give it an importance with 'ilsegkit importance'")
@@ -188,6 +195,7 @@ def importance(
     from .model import load_model, save_model
 
     model = load_model(weights, device)
+    out.parent.mkdir(parents=True, exist_ok=True)  # what is wrong with it is told now, not after the work
     if adaptation is not None:
         try:
             model.adaptation = json.loads(adaptation.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,14 +16,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock, Timeout
 from torch.utils.data import Subset
 from tqdm.auto import tqdm
 
-from .clicks import next_click
+from .clicks import RULES, next_click
 from .data.sample import Sample
 from .errors import DataError
 from .metrics import clicks_to_reach, iou, iou_after
 from .session import Session
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two writings of what SA has learned: with large networks that is a gigabyte.
 SAVE_EVERY = 60.0
@@ -73,7 +77,15 @@ class Results:
         return np.array([clicks_to_reach(r["iou"], target, self.max_clicks) for r in self.records], int)
 
     def iou_at(self, clicks: int) -> float:
-        """IoU@k: mean IoU after so many clicks; objects that reached the target earlier keep the IoU they were left with."""
+        """IoU@k: mean IoU after so many clicks; objects that reached the target earlier keep the IoU they were left with.
+
+        Raises
+        ------
+        DataError
+            If no object got so many.
+        """
+        if clicks > self.max_clicks:
+            raise DataError(f"objects got at most {self.max_clicks} clicks, so there is no IoU@{clicks}; evaluate with more")
         return _mean(iou_after(r["iou"], clicks) for r in self.records)
 
     def curve(self) -> pd.Series:
@@ -98,13 +110,13 @@ class Results:
         return float(pd.Series(seconds).median()) if seconds else 0.0
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an object: its id, class, clicks to reach the target, and IoU after 1, 2, 4 and 10 clicks."""
+        """A row for each object: id, class, clicks to reach the target, and IoU after 1, 2, 4 and 10 clicks, up to the cap."""
         return pd.DataFrame(
             {
                 "object_id": r["object_id"],
                 "class_name": r.get("class_name"),
                 f"clicks@{self.target_iou:.0%}": clicks_to_reach(r["iou"], self.target_iou, self.max_clicks),
-                **{f"IoU@{k}": iou_after(r["iou"], k) for k in (1, 2, 4, 10)},
+                **{f"IoU@{k}": iou_after(r["iou"], k) for k in (1, 2, 4, 10) if k <= self.max_clicks},
             }
             for r in self.records
         )
@@ -178,6 +190,8 @@ def evaluate(
         raise DataError(f"an object cannot get {max_clicks} clicks at most; give 1 or more")
     if not 0 <= target_iou <= 1:
         raise DataError(f"the target IoU {target_iou:g} is not between 0 and 1; write 0.85 for 85%")
+    if rule not in RULES:
+        raise DataError(f"there is no robot user {rule!r}; choose one of {', '.join(RULES)}")
     if session.clicks:
         session.reset()  # an object that was not finished is not part of this
     log = None
@@ -198,7 +212,7 @@ def evaluate(
     finally:
         bar.close()
         if log:
-            log.save_state()
+            log.close()
     return Results(done, target_iou, max_clicks)
 
 
@@ -304,8 +318,23 @@ class _Records:
         self.learned: dict[str, Any] | None = None  # not written yet
         self.written = time.monotonic()
         self.header = header = json.loads(json.dumps(header))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(path.with_name(f".{path.name}.lock"))
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise DataError(f"another evaluation is writing {str(path)!r}; wait for it, or name another file") from None
+        try:
+            self._begin(session, ids)
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def _begin(self, session: Session, ids: list[str] | None) -> None:
+        """Take up what is there, if it is of this evaluation."""
+        path, header = self.path, self.header
         lines = _lines(path)
-        if lines:
+        if lines[1:]:
             if lines[0] != header:
                 different = sorted(k for k in header if lines[0].get(k) != header[k])
                 hint = " or, to go on with them, give a new session: this one has learned" if session.objects else ""
@@ -321,7 +350,6 @@ class _Records:
                     )
         if session.adaptation.sequence is not None:
             self._go_on(session)
-        path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{path.name}.part")  # whoever is killed now still has the old records
         scratch.write_text("".join(json.dumps(line) + "\n" for line in (header, *self.done)))
         scratch.replace(path)
@@ -338,7 +366,17 @@ class _Records:
                     f"{str(self.state)!r} cannot be read ({error!r:.100}); remove it, and the objects are measured again"
                 ) from error
             state = state if fits else None  # of an evaluation whose records are gone
+        if state is None and self.done and len(self.done) == self.header["objects"]:
+            log.warning("%s is complete, but what was learned is not beside it: the session has learned nothing", self.path)
+            return
         if state is None:
+            if self.done:
+                old = self.path.with_name(f"{self.path.name}.old")
+                self.path.replace(old)
+                log.warning(
+                    "what was learned is not beside %s: its %d objects are measured again, and kept as %s",
+                    *(self.path, len(self.done), old.name),
+                )
             self.done = []
             self.state.unlink(missing_ok=True)
             return
@@ -352,6 +390,12 @@ class _Records:
             self.learned = {"header": self.header, "records": len(self.done), "session": session.state_dict()}
             if time.monotonic() - self.written > SAVE_EVERY:
                 self.save_state()
+
+    def close(self) -> None:
+        try:
+            self.save_state()
+        finally:
+            self.lock.release()
 
     def save_state(self) -> None:
         if self.learned is not None:

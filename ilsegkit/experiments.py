@@ -382,7 +382,7 @@ def _refuse_what_is_not_the_papers(model: InteractiveSegmenter) -> None:
 
 def results_folder(out: str | PathLike[str] | None = None) -> Path:
     """Where results go: the folder given, else the one named by ``ILSEGKIT_RESULTS``, else ``runs/experiments``."""
-    return Path(out or os.environ.get("ILSEGKIT_RESULTS") or "runs/experiments")
+    return Path(out or os.environ.get("ILSEGKIT_RESULTS") or "runs/experiments").expanduser()
 
 
 def _run_through(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from .errors import ImageError
 
@@ -56,10 +56,10 @@ def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> 
                 raise
             raise ImageError(f"{fspath(path)!r} cannot be used: {error}") from None
     if isinstance(source, Image.Image):
-        source = ImageOps.exif_transpose(source)
+        orientation = _orientation(source)
         if source.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "LAB"):
             source = source.convert("RGBA" if source.mode in ("P", "LA", "PA") else "RGB")
-        source = np.asarray(source)
+        source = _upright(np.asarray(source), orientation)
     try:
         array = np.asarray(source)
     except (ValueError, OSError) as error:
@@ -126,9 +126,22 @@ def _colour_tiff(path: Path) -> np.ndarray:
             pixels = np.moveaxis(pixels, 0, -1)
         if pixels.shape[-1] == 4 and not {1, 2} & set(page.extrasamples):
             pixels = pixels[..., :3]  # a fourth band that is no alpha: infrared, say
-    turned, mirrored = TURNS.get(1 if orientation is None else int(orientation.value), (0, False))
-    pixels = pixels[:, ::-1] if mirrored else pixels
-    return np.rot90(pixels, turned)
+    return _upright(pixels, 1 if orientation is None else int(orientation.value))
+
+
+def _orientation(picture: Image.Image) -> int:
+    """How the camera was held, by EXIF's numbers; 1, upright, if nothing says otherwise."""
+    try:
+        value = picture.getexif().get(ORIENTATION)
+    except Exception:  # damaged metadata does not make a bad picture, and Pillow raises what it likes
+        return 1
+    return value if isinstance(value, int) and value in TURNS else 1
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """A picture, ``(height, width, ...)``, turned as its metadata say."""
+    turned, mirrored = TURNS.get(orientation, (0, False))
+    return np.rot90(pixels[:, ::-1] if mirrored else pixels, turned)
 
 
 def _to_rgb8(array: np.ndarray) -> np.ndarray:
@@ -174,19 +187,19 @@ def image_size(path: Path) -> tuple[int, int]:
         As `read_image` does.
     """
     with _reading(path, "image") as file:
-        if file.format != "JPEG":
-            if not _is_deep(file, path):
-                file.load()
+        if file.format != "JPEG" and _is_deep(file, path):
+            rows, columns = _colour_tiff(path).shape[:2]
+            return rows, columns
+        width, height = file.size
+        if file.format == "JPEG":
+            file.draft("L", (max(width // 8, 1), max(height // 8, 1)))  # an eighth of the size, but every byte is read
+            file.load()
+        else:
+            file.load()
+            width, height = file.size  # Pillow turns a TIFF while it reads it
             if file.mode == "F" and not np.isfinite(np.asarray(file)).all():
                 raise ImageError(f"{fspath(path)!r} cannot be used: {NOT_FINITE}")
-            width, height = ImageOps.exif_transpose(file).size
-            return height, width
-        width, height = file.size
-        if file.getexif().get(0x0112, 1) >= 5:  # the camera lay on its side
-            width, height = height, width
-        file.draft("L", (max(width // 8, 1), max(height // 8, 1)))  # an eighth of the size, but every byte is read
-        file.load()
-    return height, width
+        return (width, height) if _orientation(file) >= 5 else (height, width)  # the camera lay on its side
 
 
 def read_mask(path: str | PathLike[str]) -> np.ndarray:
@@ -207,6 +220,7 @@ def _mask_channels(path: str | PathLike[str]) -> np.ndarray:
     """A file of a mask, ``(height, width, channels)``, without alpha."""
     with _reading(path, "mask") as file:
         pixels = np.asarray(file)
+        pixels = _upright(pixels, _orientation(file))
         alpha = file.mode in ("LA", "PA", "La", "RGBA", "RGBa")
     return pixels[..., None] if pixels.ndim == 2 else pixels[..., : pixels.shape[2] - alpha]
 

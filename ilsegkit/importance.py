@@ -90,11 +90,12 @@ def estimate_importance(
             frame = Frame(sample.image, model)
             clicks = sample_clicks(sample.mask, np.random.default_rng([seed, position]), ignore=sample.ignore)
             model.zero_grad(set_to_none=True)
-            model(frame.pixels, frame.guidance(clicks)).square().mean().backward()
+            model(frame.pixels, frame.guidance(clicks)).square().sum().backward()
             for name, value in model.named_parameters():
                 if value.grad is not None:
                     total[name] += value.grad.abs()
             if path is not None and (position + 1) % every == 0:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 scratch = path.with_suffix(".part")
                 torch.save({"about": about, "next": position + 1, "total": total}, scratch)
                 scratch.replace(path)

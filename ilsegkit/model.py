@@ -170,7 +170,7 @@ class InteractiveSegmenter(nn.Module):
         Parameters
         ----------
         image : Tensor, (batch, 3, height, width)
-            RGB in 0-255, any floating point type. Any height and width.
+            RGB in 0-255, of the parameters' type. Any height and width.
         guidance : Tensor, (batch, 2, height, width)
             See `ilsegkit.guidance.guidance_maps`.
 

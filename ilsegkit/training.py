@@ -227,6 +227,13 @@ def _calibrate(model: InteractiveSegmenter, crops: RandomCrops, seed: int, count
     return scale
 
 
+def _cut_log(path: Path, start: int) -> None:
+    """Without the lines after an iteration: what is done again is told again."""
+    if path.is_file():
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if line.endswith("\n") and json.loads(line)["iteration"] <= start))
+
+
 def train(
     model: InteractiveSegmenter,
     folders: Sequence[FolderDataset],
@@ -289,6 +296,7 @@ def train(
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         start, drawn, seconds, running = (state[name] for name in ("iteration", "drawn", "seconds", "running"))
+        _cut_log(out / "log.jsonl", start)
         log.info("going on from iteration %d", start)
 
     crops = RandomCrops(folders, recipe.size, recipe.seed, recipe.paste)
@@ -329,7 +337,7 @@ def train(
             )
             for group in optimizer.param_groups:
                 group["lr"] = group["scale"] * rate
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
                 logits = model(image, guidance)[:, 0].float()
             loss = LOSSES[recipe.loss](logits, target)
             optimizer.zero_grad(set_to_none=True)
@@ -338,6 +346,7 @@ def train(
             if torch.isfinite(norm):
                 optimizer.step()
                 average.update_parameters(model)
+                running["loss"] = 0.98 * running.get("loss", loss.item()) + 0.02 * loss.item()
             else:
                 log.warning("iteration %d gave no finite gradient; its step is left out", iteration)
 
@@ -352,7 +361,6 @@ def train(
                 else:
                     slot.rounds += 1
                     slot.coming = robots.submit(next_click, prediction, truth, ignore, tuple(slot.clicks))
-            running["loss"] = 0.98 * running.get("loss", loss.item()) + 0.02 * loss.item()
             bar.set_postfix({key: f"{value:.3f}" for key, value in sorted(running.items())})
 
             done = iteration + 1

@@ -198,6 +198,10 @@ class ClickSegmenter(LiveAnnotator):
         """Choose how the model learns: none, IA, SA or IA+SA."""
         self._ask("adapt", mode)
 
+    def set_class(self, name: str) -> None:
+        """Say what the object at hand is, and those after it; any name will do."""
+        self._ask("class", name)
+
     def threshold(self, value: float) -> None:
         """Choose the probability from which a pixel belongs to the object; 0.5 at first."""
         self._ask("threshold", value)

@@ -191,6 +191,17 @@ def test_specks_go_unless_they_were_clicked():
     np.testing.assert_array_equal(without_specks(logits, clicks), expected)
 
 
+def test_an_object_of_small_parts_keeps_them():
+    flock = np.full((300, 300), -2.0)
+    flock[::18, ::18] = flock[1::18, ::18] = 2.0
+    np.testing.assert_array_equal(without_specks(flock, np.zeros((2, 300, 300), bool)), flock)
+    fence = np.full((300, 300), 2.0)
+    for row in range(14):
+        for column in range(14):
+            fence[21 * row + 3 : 21 * row + 18, 21 * column + 3 : 21 * column + 18] = -2.0
+    np.testing.assert_array_equal(without_specks(fence, np.zeros((2, 300, 300), bool)), fence)
+
+
 @pytest.mark.parametrize("value", [-1.0, 1.0, 0.0])
 def test_without_parts_there_are_no_specks(value):
     logits = np.full((40, 60), value)

@@ -1,5 +1,6 @@
 """The command line, run as a user runs it but in this process; a tiny model stands in for the bundled one."""
 
+import errno
 import json
 
 import numpy as np
@@ -134,6 +135,28 @@ def test_the_bundled_model_can_be_trained_further(folder, tmp_path):
     assert torch.allclose(further.first_convolution().weight, ours.first_convolution().weight, atol=1e-3)
 
 
+@pytest.mark.parametrize(("preset", "own"), [((), False), (("--preset", "Unet:tu-test_resnet"), True)])
+def test_a_network_like_the_bundled_one_gets_its_settings(folder, tmp_path, preset, own):
+    options = ("--start", "random", "--iterations", 1, "--batch", 2, "--size", 64, "--workers", 0, "--device", "cpu")
+    done = run("train", folder, "--out", tmp_path / "run", *preset, *options)
+    assert done.exit_code == 0, done.output
+    made = ils.load_model(tmp_path / "run" / "model.safetensors", "cpu")
+    assert made.adaptation == ({} if own else ils.load_model(device="cpu").adaptation)
+
+
+def test_a_data_set_that_was_downloaded_can_be_evaluated_by_its_name(weights, squares, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr("ilsegkit.data.open_dataset", lambda name: asked.append(name) or squares(2))
+    result = run("evaluate", "nuclei-60", "--weights", weights, "--max-clicks", 1)
+    assert result.exit_code == 0, result.output
+    assert asked == ["nuclei-60"]
+    assert "2 objects, none" in result.output
+    (tmp_path / "nuclei-60").mkdir()  # a folder of one's own goes first
+    assert run("evaluate", "nuclei-60", "--weights", weights).exit_code == 1
+    assert asked == ["nuclei-60"]
+
+
 def test_train_says_which_weights_it_cannot_start_from(folder, tmp_path):
     result = run("train", folder, "--out", tmp_path / "run", "--start", tmp_path / "nothing.safetensors")
     assert result.exit_code == 1
@@ -142,6 +165,37 @@ def test_train_says_which_weights_it_cannot_start_from(folder, tmp_path):
 
 def test_the_version():
     assert run("--version").output == f"ilsegkit {ils.__version__}\n"
+
+
+def test_a_mask_does_not_take_the_place_of_its_image(weights, folder):
+    image = folder / "images" / "0.png"
+    before = image.read_bytes()
+    result = run(
+        "segment", image, "--clicks", "20,20,1", "--out", folder / "masks" / ".." / "images" / "0.png", "--weights", weights
+    )
+    assert result.exit_code == 1
+    assert "name another file" in result.output
+    assert image.read_bytes() == before
+
+
+def test_importance_makes_its_folder_before_it_works(weights, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("ilsegkit.importance.estimate_importance", lambda *_: {})
+    done = run("importance", folder, "--weights", weights, "--out", tmp_path / "new" / "final.safetensors")
+    assert done.exit_code == 0, done.output
+    (tmp_path / "file").write_text("")
+    result = run("importance", folder, "--weights", weights, "--out", tmp_path / "file" / "final.safetensors")
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+
+
+def test_a_full_disk_is_told_in_one_line(weights, folder, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ilsegkit.evaluation._Records.save", full)
+    result = run("evaluate", folder, "--weights", weights, "--max-clicks", 1, "--records", tmp_path / "records.jsonl")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "No space left" in result.output
 
 
 def test_a_mask_is_a_png(weights, folder, tmp_path):

@@ -180,6 +180,45 @@ def test_what_was_learned_in_another_evaluation_is_not_gone_on_with(tiny_model, 
         ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 3, records=path, progress=False)
 
 
+def test_one_evaluation_at_a_time_writes_a_file(tiny_model, squares, tmp_path, monkeypatch):
+    path = tmp_path / "records.jsonl"
+
+    def meanwhile(*_, **__):
+        ils.evaluate(squares(2), ils.Session(tiny_model, "none"), 0.95, 1, records=path, progress=False)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "segment_object", meanwhile)
+        with pytest.raises(DataError, match="another evaluation is writing"):
+            meanwhile()
+    meanwhile()
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_a_mistake_in_the_arguments_leaves_no_records(tiny_model, squares, tmp_path):
+    path = tmp_path / "records.jsonl"
+    with pytest.raises(DataError, match="no robot user 'papr'"):
+        ils.evaluate(squares(2), ils.Session(tiny_model, "none"), 0.95, 1, "papr", path, progress=False)
+    assert not path.exists()
+    path.write_text('{"target_iou": 0.5}\n')  # of an evaluation that was stopped before its first object was done
+    ils.evaluate(squares(2), ils.Session(tiny_model, "none"), 0.95, 1, records=path, progress=False)
+
+
+def test_records_whose_state_is_gone_are_not_lost(tiny_model, squares, tmp_path, caplog):
+    path, state = tmp_path / "records.jsonl", tmp_path / "records.jsonl.state"
+    whole = ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 2, records=path, progress=False)
+    before = path.read_text()
+    state.unlink()
+    again = ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 2, records=path, progress=False)
+    assert (again.records, path.read_text()) == (whole.records, before)
+    assert "has learned nothing" in caplog.text
+    part = "".join(before.splitlines(keepends=True)[:3])
+    path.write_text(part)
+    rest = ils.evaluate(squares(4), ils.Session(tiny_model, SA), 0.95, 2, records=path, progress=False)
+    assert [r["iou"] for r in rest.records] == [r["iou"] for r in whole.records]
+    assert (tmp_path / "records.jsonl.old").read_text() == part
+    assert "2 objects are measured again" in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["list", "subset"])
 def test_other_objects_in_the_middle_are_noticed(tiny_model, squares, tmp_path, kind):
     samples, path = squares(5), tmp_path / "records.jsonl"
@@ -202,6 +241,9 @@ def test_curves_and_shares():
     assert results.clicks_at(0.5) == 1.5
     with pytest.raises(DataError, match=r"0\.95"):
         results.clicks_at(0.95)
+    with pytest.raises(DataError, match="at most 20 clicks"):
+        results.iou_at(21)
+    assert [name for name in ils.Results(records, 0.85, 2).to_frame() if "IoU" in name] == ["IoU@1", "IoU@2"]
 
 
 def test_a_target_in_percent_is_refused(tiny_model, squares):

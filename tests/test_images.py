@@ -108,6 +108,25 @@ class TestReadImage:
         Image.fromarray(PHOTO).save(path, exif=exif)
         assert image_size(path) == read_image(path).shape[:2] == PHOTO.shape[1::-1]
 
+    @pytest.mark.parametrize("suffix", ["png", "jpg"])
+    @pytest.mark.parametrize(
+        ("tags", "turned"),
+        [
+            ([(0x0112, 3, 1, b"\0\0\0\0")], 0),
+            ([(0x0112, 3, 1, b"\x09\0\0\0")], 0),
+            ([(0x0112, 2, 2, b"6\0\0\0")], 0),  # in letters
+            ([(0x0112, 3, 1, b"\x06\0\0\0"), (0x011A, 2, 3, b"ab\0\0")], 3),  # the resolution in letters
+            ([(0x0100, 2, 3, b"ab\0\0"), (0x0112, 3, 1, b"\x06\0\0\0")], 3),
+        ],
+    )
+    def test_odd_metadata_do_not_make_a_bad_picture(self, tmp_path, suffix, tags, turned):
+        entries = b"".join(struct.pack("<HHI", *tag[:3]) + tag[3] for tag in tags)
+        exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+        path = tmp_path / f"phone.{suffix}"
+        Image.fromarray(PHOTO).save(path, exif=exif, **({"quality": 100} if suffix == "jpg" else {}))
+        assert read_image(path).shape == np.rot90(PHOTO, turned).shape
+        assert image_size(path) == read_image(path).shape[:2]
+
     @pytest.mark.parametrize("kind", ["png", "tif", "planes.tif"])
     def test_colours_of_16_bits_are_stretched_or_refused(self, tmp_path, kind):
         values = np.arange(4 * 5 * 3, dtype=np.uint16).reshape(4, 5, 3) * 69  # 12 bits
@@ -217,6 +236,14 @@ class TestMasks:
     def test_where_nothing_can_be_written(self, tmp_path):
         with pytest.raises(ImageError, match="another place"):
             write_mask(tmp_path / "no" / "folder" / "mask.png", self.MASK)
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_a_mask_is_turned_like_its_image(self, tmp_path, orientation):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        picture = Image.fromarray(self.MASK.astype(np.uint8) * 255)
+        picture.save(tmp_path / "mask.png", exif=exif)
+        np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), read_image(tmp_path / "mask.png")[..., 0])
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
     def test_labels_stay_as_they_are(self, tmp_path, dtype):

@@ -326,6 +326,19 @@ def test_a_state_can_be_gone_on_with_more_than_once(tiny_model):
     assert same(*ends)
 
 
+def test_a_state_is_a_copy(tiny_model):
+    session, other = ils.Session(tiny_model, Adaptation(sequence=SA)), ils.Session(tiny_model, Adaptation(sequence=SA))
+    start, state = weights(session), session.state_dict()
+    other.load_state_dict(state)
+    for value in state["weights"].values():
+        value.add_(1)
+    for each in (session, other):
+        each.forget()
+        assert same(weights(each), start)
+    other.load_state_dict(session.state_dict())
+    assert same(weights(other), start)
+
+
 def test_weights_that_did_not_change_are_neither_copied_nor_written(session, squares):
     session.set_image(squares(1)[0].image)
     session.adapt = Adaptation(replace(IA, scope="decoder"))

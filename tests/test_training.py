@@ -163,6 +163,25 @@ def test_a_stopped_training_goes_on(tiny_model, folders, tmp_path, watched):
     assert len(watched) - before == 4
 
 
+def test_the_log_tells_each_step_once_and_nothing_of_a_step_left_out(tiny_model, folders, tmp_path, monkeypatch):
+    recipe, calls = Recipe(**{**RECIPE.__dict__, "iterations": 101}), []
+    plain = LOSSES["focal"]
+
+    def focal(logits, target):
+        calls.append(1)
+        if len(calls) == 60:
+            raise KeyboardInterrupt
+        return plain(logits, target) * (float("nan") if len(calls) == 3 else 1.0)
+
+    monkeypatch.setitem(LOSSES, "focal", focal)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_model, folders, tmp_path / "run", recipe, checkpoint_every=40, workers=0)
+    train(tiny_model, folders, tmp_path / "run", recipe, checkpoint_every=40, workers=0)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [50, 100, 101]
+    assert all(np.isfinite(line["loss"]) for line in lines)
+
+
 def test_going_on_with_another_recipe_is_refused(tiny_model, folders, tmp_path):
     recipe = Recipe(**{**RECIPE.__dict__, "iterations": 2})
     train(tiny_model, folders, tmp_path / "run", recipe, workers=0)

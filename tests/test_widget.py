@@ -317,6 +317,7 @@ def test_threshold_and_class(session, monkeypatch):
     browser = Browser(segmenter, monkeypatch)
     browser.click(100, 50)
     browser.do("threshold", 0.7)
+    segmenter.set_class("cat")
     browser.do("class", "dog")
     segmenter.wait(5)
     assert segmenter.mask.sum() == 11 * 11

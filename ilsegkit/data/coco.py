@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from os import PathLike
+from operator import index
+from os import PathLike, fspath
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -47,16 +48,35 @@ def polygon_mask(polygons: list[np.ndarray], height: int, width: int) -> np.ndar
 
 
 def _decoded(code: dict[str, Any]) -> np.ndarray:
-    return coco_mask.decode(code).astype(bool)
+    try:
+        return coco_mask.decode(code).astype(bool)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ImageError(f"a mask of the listing has run lengths that are none ({error!r:.100})") from error
+
+
+#: Coordinates further away are no places in an image; pycocotools would ask for memory without end.
+FAR = 1e6
 
 
 def _compact(segmentation: Any, height: int, width: int) -> Any:
-    """A segmentation in little memory: polygons as arrays, run lengths compressed."""
+    """A segmentation in little memory: polygons as arrays, run lengths compressed.
+
+    Raises
+    ------
+    ValueError
+        If it is neither: pycocotools trusts what it is given, and reads beyond its end.
+    """
     if isinstance(segmentation, list):
-        return [np.asarray(polygon, np.float64) for polygon in segmentation]
+        polygons = [np.asarray(polygon, np.float64) for polygon in segmentation]
+        if not all((np.abs(polygon) < FAR).all() for polygon in polygons):  # nor is what is not a number
+            raise ValueError("a polygon leads out of any image")
+        return polygons
     if isinstance(segmentation["counts"], list):
-        return coco_mask.frPyObjects(segmentation, height, width)
-    return segmentation
+        counts, (rows, columns) = np.asarray(segmentation["counts"]), segmentation["size"]
+        if counts.dtype.kind not in "iu" or (counts < 0).any() or counts.sum() != index(rows) * index(columns):
+            raise ValueError(f"run lengths do not add up to {columns} x {rows} pixels")
+        return coco_mask.frPyObjects(segmentation, rows, columns)
+    return {"size": [index(side) for side in segmentation["size"]], "counts": segmentation["counts"]}
 
 
 def _mask_of(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -101,26 +121,28 @@ class CocoInstances(ObjectSet):
 
     def _candidates(self) -> Iterator[ObjectEntry]:
         content = _read_listing(self.listing)
-        kinds = {category["id"]: category["name"] for category in content["categories"]}
-        images = {image["id"]: image for image in content["images"]}
-        if self.partial:
-            images = {number: image for number, image in images.items() if (self.images / image["file_name"]).is_file()}
         objects = []
         crowds: dict[int, list] = {}
         try:
+            kinds = {category["id"]: category["name"] for category in content["categories"]}
+            images = {image["id"]: image for image in content["images"]}
+            if self.partial:
+                images = {number: image for number, image in images.items() if (self.images / image["file_name"]).is_file()}
             for annotation in content.pop("annotations"):
                 image = images.get(annotation["image_id"])
                 if image is None or not annotation.get("segmentation"):
                     continue
-                size = (image["height"], image["width"])
+                size = (index(image["height"]), index(image["width"]))
+                if min(size) < 1:
+                    raise ValueError(f"{image['file_name']!r} has no pixels")
                 segmentation = _compact(annotation["segmentation"], *size)
                 if annotation.get("iscrowd"):
                     crowds.setdefault(annotation["image_id"], []).append(segmentation)
                 elif annotation.get("area", self.smallest) >= self.smallest:
                     area = int(annotation.get("area", 0))
                     rest = (annotation["image_id"], kinds.get(annotation["category_id"]), segmentation, size, area)
-                    objects.append((image["file_name"], annotation["id"], *rest))
-        except (KeyError, TypeError, ValueError) as error:
+                    objects.append((fspath(image["file_name"]), index(annotation["id"]), *rest))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{str(self.listing)!r} has an annotation that is not as COCO's are ({error!r:.200})") from error
         for file_name, number, image_number, kind, segmentation, size, area in sorted(objects, key=lambda o: o[:2]):
             path, name = self.images / file_name, PurePosixPath(file_name).with_suffix("").as_posix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from .store import verify as problems_of
 
 __all__ = ["app", "stopped", "told"]
 
+#: What the disk says while a file is written, without its name: it is full, has errors, or can only be read.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
 
 @contextmanager
 def told() -> Iterator[None]:
@@ -32,7 +36,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except (IlsegkitError, OSError) as error:
-        if isinstance(error, OSError) and error.filename is None:  # no file of the user
+        if isinstance(error, OSError) and error.filename is None and error.errno not in DISK:  # no file of the user
             raise
         typer.echo(f"ilsegkit: {error}", err=True)
         raise typer.Exit(1) from None

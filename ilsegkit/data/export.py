@@ -41,17 +41,19 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
     Raises
     ------
     DataError
-        If an image has more objects than a mask can hold, two have one name, or the folder holds an export of other objects.
+        If an image has more objects than a mask can hold, two have one name, or the folder holds something else.
     """
     folder = Path(folder)
-    for part in ("images", "masks"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
     groups: dict[Path, list[ObjectEntry]] = {}
     for entry in dataset.entries:
         groups.setdefault(entry.image, []).append(entry)
     classes: dict[str, list[list[object]]] = {}
     listing = folder / "instances.json"
-    before = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else {}
+    before = _classes_in(listing)
+    if others := sorted(set(before) - {_name(group[0]) for group in groups.values()}):
+        raise DataError(f"{str(folder)!r} holds other images ({', '.join(others[:3])}); name an empty folder")
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
     for group in tqdm(groups.values(), f"writing {folder.name}", unit="image", disable=not progress):
         first = group[0]
         if len(group) > MOST_OBJECTS:
@@ -69,6 +71,19 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
             _into(mask, lambda path, labels=labels: Image.fromarray(labels).save(path, format="PNG"))
     _into(listing, lambda path: path.write_text(json.dumps(classes), encoding="utf-8"))
     return len(groups)
+
+
+def _classes_in(listing: Path) -> dict[str, object]:
+    """What an earlier export has listed; nothing if there was none."""
+    try:
+        content = json.loads(listing.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(listing)!r} cannot be read ({error}); name an empty folder") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{str(listing)!r} is no list of images and their objects; name an empty folder")
+    return content
 
 
 def _name(entry: ObjectEntry) -> str:

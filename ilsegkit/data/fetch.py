@@ -144,16 +144,19 @@ def import_data(
     DataError
         If a file is not there, is none of this set's, or differs from the published one.
     """
-    entry = entry_of(name, manifest)
+    entry, given = entry_of(name, manifest), [Path(source) for source in sources]
+    for source in given:
+        if not source.exists():
+            raise DataError(f"there is no {str(source)!r} to import; check the path")
     with open_stage(entry, own_root(root)) as stage:
-        for source in map(Path, sources):
-            if not source.exists():
-                raise DataError(f"there is no {str(source)!r} to import; check the path")
+        for source in given:
             if source.is_file():
                 stage.take_file(source)
                 continue
             folder = source / entry.id if (source / entry.id).is_dir() else source  # somebody's whole root
             if not stage.take_files(folder):
+                if len(given) > 1:
+                    raise DataError(f"{str(source)!r} is an unpacked set, and is taken alone; put all that belongs to it there")
                 if entry.loader is not None:
                     LOADERS[entry.loader].home(folder)
                 return stage.take_tree(folder, progress)

@@ -100,9 +100,10 @@ def parse_listing(text: str) -> list[File]:
     ('images/a b.jpg', 12)
     """
     files = []
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):  # some names hold what else ends a line, or begin with a space
         try:
-            digest, size, path = line.split(maxsplit=2)
+            digest, rest = line.split(" ", 1)
+            size, path = rest.lstrip(" ").split(" ", 1)
             # Thousands of lines: checked by hand, it takes a tenth of the time.
             if len(digest) != 64 or int(digest, 16) < 0 or int(size) < 0:
                 raise ValueError

@@ -6,6 +6,7 @@ receipt is written, and the folder is moved to ``ROOT/ID``.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,8 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from ..errors import DataError
-from .manifest import Entry, File
-from .store import RECEIPT, disk_errors, hash_of, verify, write_receipt
+from .manifest import Entry, File, parse_listing
+from .store import RECEIPT, disk_errors, hash_of, listed_files, verify, write_receipt
 from .unpack import unpack
 
 __all__ = ["Stage", "open_stage"]
@@ -64,6 +65,11 @@ class Stage:
         self.folder = root / f".{entry.id}.part"
         self.files, self._tree = self.folder / "files", self.folder / "tree"
         self.files.mkdir(parents=True, exist_ok=True)
+        for file in entry.files:  # a run that ended while it gave the set its place had moved them already
+            moved, here = self._tree / file.path, self.files / file.path
+            if file.unpack is None and moved.is_file() and not here.exists() and self._differs(file, moved) is None:
+                here.parent.mkdir(parents=True, exist_ok=True)
+                moved.replace(here)
 
     def missing(self) -> list[File]:
         """What is still to come."""
@@ -135,20 +141,35 @@ class Stage:
         Raises
         ------
         DataError
-            If files are missing or damaged.
+            If files are missing or damaged, a name cannot be listed, or there are more files already.
         """
         if (folder / RECEIPT).is_file():
             problems = verify(self.entry, folder, progress)
             if problems:
                 raise DataError(f"{str(folder)!r} is damaged: {'; '.join(problems[:3])}; get it again")
-        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != RECEIPT)
+        found = (Path(where, name) for where, _, names in os.walk(folder, followlinks=True) for name in names)
+        paths = {path.relative_to(folder).as_posix(): path for path in sorted(found) if path.name != RECEIPT}
+        for name in paths:
+            try:
+                if parse_listing(f"{'0' * 64} 0 {name}\n")[0].path != name:
+                    raise ValueError
+            except ValueError:
+                raise DataError(f"{str(folder)!r} holds {name!r}, a name that not every system allows; rename it") from None
+        home = self.root / self.entry.id
+        lost = {file.path for file in listed_files(self.entry, home)} - set(paths) if (home / RECEIPT).is_file() else set()
+        if lost:
+            raise DataError(
+                f"{str(home)!r} has {len(lost)} files that {str(folder)!r} lacks, such as {min(lost)!r}; put them there, too, "
+                "or remove the set first"
+            )
         shutil.rmtree(self._tree, ignore_errors=True)
         files = []
-        for path in tqdm(paths, f"copying {self.entry.id}", unit=" files", leave=False, disable=not progress):
-            target = self._tree / path.relative_to(folder)
+        bar = tqdm(paths.items(), f"copying {self.entry.id}", unit=" files", leave=False, disable=not progress)
+        for name, path in bar:
+            target = self._tree / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-            files.append(_measured(target, target.relative_to(self._tree).as_posix()))
+            files.append(_measured(target, name))
         return self._publish(files)
 
     def finish(self, progress: bool) -> Path:

@@ -8,6 +8,7 @@ Where a root is given, only that one counts. Beside the files of a set lies a re
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ __all__ = [
     "write_receipt",
 ]
 
+log = logging.getLogger(__name__)
+
 VARIABLE = "ILSEGKIT_DATA"
 RECEIPT = ".ilsegkit-files.txt"
 
@@ -46,7 +49,8 @@ class Place(NamedTuple):
     ----------
     folder : Path
     missing : int
-        How many of its files are not there, or are there with another size; 0 for a complete set.
+        How many of its files are not there, or are there with another size; 0 for a complete set. 1 if its receipt is
+        damaged, so that a download mends it.
     """
 
     folder: Path
@@ -55,14 +59,14 @@ class Place(NamedTuple):
 
 def own_root(root: str | PathLike[str] | None = None) -> Path:
     """The root that downloads go to: the one given, else the user's cache."""
-    return Path(root) if root is not None else Path(pooch.os_cache("ilsegkit"))
+    return Path(root).expanduser() if root is not None else Path(pooch.os_cache("ilsegkit"))
 
 
 def roots(root: str | PathLike[str] | None = None) -> list[Path]:
     """The roots that are searched, in order: the one given, or the shared ones and then the user's cache."""
     if root is not None:
         return [own_root(root)]
-    shared = [Path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+    shared = [Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
     return [*shared, own_root()]
 
 
@@ -77,7 +81,7 @@ def listed_files(entry: Entry, folder: Path) -> list[File]:
     receipt = folder / RECEIPT
     if receipt.is_file():
         try:
-            return parse_listing(receipt.read_text(encoding="utf-8"))
+            return parse_listing(receipt.read_text(encoding="utf-8", errors="surrogateescape"))
         except (OSError, ValueError) as error:
             raise DataError(f"the receipt {str(receipt)!r} is damaged ({error}); download the set again") from error
     return [file for file in entry.files if file.unpack is None]
@@ -86,7 +90,8 @@ def listed_files(entry: Entry, folder: Path) -> list[File]:
 def write_receipt(folder: Path, files: list[File]) -> None:
     """Put a receipt beside the files of a set."""
     lines = [f"{file.hash.removeprefix('sha256:')} {file.bytes} {file.path}\n" for file in files if file.hash]
-    (folder / RECEIPT).write_text("".join(sorted(lines, key=lambda line: line.split(maxsplit=2)[2])), encoding="utf-8")
+    text = "".join(sorted(lines, key=lambda line: line.split(" ", 2)[2]))
+    (folder / RECEIPT).write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def hash_of(path: Path, like: str | None) -> str | None:
@@ -109,9 +114,15 @@ def places(entry: Entry, root: str | PathLike[str] | None = None) -> list[Place]
     found = []
     for base in roots(root):
         folder = base / entry.id
-        if folder.is_dir() and any(folder.iterdir()):
-            files = listed_files(entry, folder)
-            found.append(Place(folder, sum(not _is_there(folder / file.path, file.bytes) for file in files)))
+        try:
+            if folder.is_dir() and any(path.name == RECEIPT or path.name[0] != "." for path in folder.iterdir()):
+                files = listed_files(entry, folder)
+                found.append(Place(folder, sum(not _is_there(folder / file.path, file.bytes) for file in files)))
+        except PermissionError as error:
+            log.warning("%s is left out: %s", folder, error)
+        except DataError as error:
+            log.warning("%s", error)
+            found.append(Place(folder, 1))
     return sorted(found, key=lambda place: place.missing)
 
 
@@ -182,6 +193,7 @@ def disk_errors(root: Path) -> Iterator[None]:
             errno.EACCES: "you may not write there; choose another folder with --root",
             errno.EPERM: "you may not write there; choose another folder with --root",
         }.get(error.errno or 0)
-        if reason is None:
-            raise
+        place = Path(error.filename or root).resolve()
+        if reason is None or root.resolve() not in (place, *place.parents):
+            raise  # also what cannot be read elsewhere
         raise DataError(f"nothing can be stored in {str(root)!r}: {reason} ({error})") from error

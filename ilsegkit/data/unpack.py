@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import lzma
@@ -82,16 +83,9 @@ def unpack(archive: Path, kind: str, folder: Path, progress: bool = True) -> lis
             f"no program is there to unpack {archive.name!r}; install unrar, unar, 7-Zip or bsdtar (on Debian 'apt install "
             "unar', on macOS 'brew install unar', on Windows 7-Zip), or unpack it by hand and import the folder"
         ) from None
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        rarfile.Error,
-        zlib.error,
-        lzma.LZMAError,
-        gzip.BadGzipFile,
-        EOFError,
-        RuntimeError,
-    ) as error:
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, _DAMAGE) and error.errno not in (None, errno.EINVAL):
+            raise  # what is wrong is the disk
         raise DataError(f"{archive.name!r} is damaged or cut short ({error}); delete it and fetch it again") from error
     return list(files.values())
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import zipfile
+from pathlib import Path
 
 import pytest
 import requests
@@ -15,7 +16,7 @@ from filelock import FileLock
 from ilsegkit.data import download, import_data, open_dataset
 from ilsegkit.data import download as download_set
 from ilsegkit.data.manifest import Entry, File, load_manifest
-from ilsegkit.data.store import RECEIPT, find, places, verify
+from ilsegkit.data.store import RECEIPT, find, places, roots, verify
 from ilsegkit.data.transfer import StoppedError, fetch_file
 from ilsegkit.errors import DataError
 
@@ -327,11 +328,44 @@ class TestRoots:
         with pytest.raises(DataError, match=r"ilsegkit data info photos"):
             find(entry([], by_hand="Ask."))
 
-    def test_a_damaged_receipt(self, server, root):
+    def test_a_damaged_receipt_is_told_and_mended_by_a_download(self, server, root, caplog):
         photos = entry([photo(server)])
-        (fetch(photos, root) / RECEIPT).write_text("nonsense")
-        with pytest.raises(DataError, match=r"receipt .* is damaged"):
-            find(photos, root)
+        folder = fetch(photos, root)
+        (folder / RECEIPT).write_text("garbage")
+        assert find(photos, root) == folder
+        assert "is damaged" in caplog.text
+        assert "download the set again" in caplog.text
+        assert [place.missing for place in places(photos, root)] == [1]
+        assert verify(photos, fetch(photos, root), progress=False) == []
+
+    def test_hidden_files_are_no_set(self, server, root):
+        photos = entry([photo(server)])
+        (root / photos.id).mkdir(parents=True)
+        (root / photos.id / ".DS_Store").write_bytes(b"")
+        assert places(photos, root) == []
+
+    def test_what_may_not_be_read_is_left_out(self, server, root, tmp_path, monkeypatch, caplog):
+        photos = entry([photo(server)])
+        fetch(photos, root)
+        plain = Path.is_dir
+        monkeypatch.setenv("ILSEGKIT_DATA", str(tmp_path / "shared"))
+        monkeypatch.setattr("pooch.os_cache", lambda name: root)
+
+        def is_dir(path):
+            if "shared" in path.parts:
+                raise PermissionError(13, "Permission denied", str(path))
+            return plain(path)
+
+        monkeypatch.setattr(Path, "is_dir", is_dir)
+        assert [place.folder for place in places(photos)] == [root / photos.id]
+        assert "is left out" in caplog.text
+
+    def test_a_tilde_is_the_home(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("USERPROFILE", str(tmp_path))
+        monkeypatch.setenv("ILSEGKIT_DATA", "~/data")
+        assert roots()[0] == tmp_path / "data"
+        assert roots("~/other") == [tmp_path / "other"]
 
 
 class TestImport:
@@ -392,6 +426,43 @@ class TestImport:
         folder = self.bring(drions, [right.parent], root)
         assert left_over(folder) == [RECEIPT, "DRIONS-DB/images/image_001.jpg"]
         assert verify(drions, folder, progress=False) == []
+
+    def test_an_unpacked_folder_is_taken_whole_and_alone(self, root, tmp_path):
+        drions = load_manifest()["drions-db"]
+        theirs, disk = tmp_path / "theirs", tmp_path / "disk"
+        for folder in (theirs, disk):
+            (folder / "DRIONS-DB" / "experts_anotation").mkdir(parents=True)
+        (disk / "photos").mkdir()
+        for name in ("image_001.jpg", " a.jpg", "caf\udce9.jpg"):  # the last is Latin-1
+            (disk / "photos" / name).write_bytes(b"photo")
+        (theirs / "DRIONS-DB" / "images").symlink_to(disk / "photos", target_is_directory=True)
+        with pytest.raises(DataError, match="taken alone"):
+            self.bring(drions, [theirs, disk], root)
+        folder = self.bring(drions, [theirs], root)
+        assert len(list((folder / "DRIONS-DB" / "images").iterdir())) == 3
+        assert verify(drions, folder, progress=False) == []
+        (disk / "photos" / " a.jpg").unlink()
+        with pytest.raises(DataError, match=r"has 1 files that .* lacks, such as 'DRIONS-DB/images/ a.jpg'"):
+            self.bring(drions, [theirs], root)
+        assert verify(drions, folder, progress=False) == []
+        shutil.rmtree(folder)
+        (disk / "photos" / "a\nb.jpg").write_bytes(b"photo")
+        with pytest.raises(DataError, match="not every system allows"):
+            self.bring(drions, [theirs], root)
+
+    def test_what_had_come_is_not_lost_at_the_end(self, server, root, monkeypatch):
+        photos = entry([photo(server), photo(server, "b.jpg", b"b")])
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("ilsegkit.data.staging.write_receipt", full)
+            with pytest.raises(DataError, match="disk is full"):
+                fetch(photos, root)
+        before = dict(server.asked())
+        assert verify(photos, fetch(photos, root), progress=False) == []
+        assert server.asked() == before
 
     def test_wrong_files(self, server, root, tmp_path):
         photos = entry([photo(server)])

@@ -413,6 +413,54 @@ class TestCoco:
             assert len(CocoVal2014(tmp_path)) == 1
         assert "is 4 x 3, its image" in caplog.text
 
+    @pytest.mark.parametrize(
+        "segmentation",
+        [
+            [[0, 0, 5, float("nan"), 5, 5]],
+            [[0, 0, 1e12, 0, 5, 5]],
+            [["a", 0, 5, 0, 5, 5]],
+            {"size": [40, 60], "counts": [5, 3]},
+            {"size": [40, 60], "counts": [-1, 2401]},
+            {"size": [40, 60], "counts": None},
+            {"counts": "0"},
+            {"size": [40, 60]},
+            7,
+        ],
+    )
+    def test_what_is_no_mask_is_told(self, tmp_path, caplog, segmentation):
+        """pycocotools reads beyond the end of some, and never comes back from others."""
+        listing = write_coco(tmp_path)
+        content = json.loads(listing.read_text())
+        content["annotations"][0]["segmentation"] = segmentation
+        listing.write_text(json.dumps(content))
+        try:
+            with caplog.at_level(logging.WARNING):
+                assert len(CocoVal2014(tmp_path)) == 2
+            assert "left out" in caplog.text
+        except DataError as error:
+            assert "not as COCO's are" in str(error)  # noqa: PT017  (either is right)
+
+    @pytest.mark.parametrize(
+        ("part", "values"),
+        [
+            ("images", {"height": "40"}),
+            ("images", {"height": -40}),
+            ("images", {"id": None, "file_name": 3}),
+            ("annotations", {"id": None}),
+            ("annotations", {"id": "seven"}),
+            ("categories", {"id": [1]}),
+        ],
+    )
+    def test_what_is_not_as_coco_writes_it_is_told(self, tmp_path, part, values):
+        listing = write_coco(tmp_path)
+        content = json.loads(listing.read_text())
+        content[part][0] |= values
+        if values.get("file_name"):
+            content["images"] = content["images"][0]
+        listing.write_text(json.dumps(content))
+        with pytest.raises(DataError, match="not as COCO's are"):
+            CocoVal2014(tmp_path)
+
     def test_crowds_are_ignored(self, tmp_path):
         write_coco(tmp_path)
         data = CocoVal2014(tmp_path)
@@ -580,6 +628,17 @@ def test_an_export_of_other_objects_is_not_mixed_with_it(tmp_path):
     with pytest.raises(DataError, match="name an empty folder"):
         export(data, tmp_path / "out")
     assert next((tmp_path / "out" / "masks").iterdir()).read_bytes() == mask
+
+
+def test_an_export_leaves_other_peoples_listings_alone(training_set, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for content, told in (('{"mine": [[1, "cat"]]}', "holds other images"), ("{broken", "cannot be read"), ("[]", "no list")):
+        (out / "instances.json").write_text(content)
+        with pytest.raises(DataError, match=rf"{told}.*name an empty folder"):
+            export(training_set, out, progress=False)
+        assert [path.name for path in out.iterdir()] == ["instances.json"]
+        assert (out / "instances.json").read_text() == content
 
 
 def test_a_stopped_export_goes_on(training_set, tmp_path, monkeypatch):

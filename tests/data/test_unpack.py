@@ -50,6 +50,13 @@ def write_rar(path, content=CONTENT, method=0x30):
 WRITERS = {"zip": write_zip, "tar": write_tar, "rar": write_rar}
 
 
+def test_a_zip_without_its_beginning_is_damaged(tmp_path):
+    write_zip(tmp_path / "a.zip", {f"{number}.txt": bytes(500) for number in range(9)})
+    (tmp_path / "a.zip").write_bytes((tmp_path / "a.zip").read_bytes()[60:])
+    with pytest.raises(DataError, match="damaged or cut short"):
+        unpack(tmp_path / "a.zip", "zip", tmp_path / "out", progress=False)
+
+
 @pytest.fixture(params=WRITERS)
 def kind(request):
     return request.param
