@@ -324,6 +324,8 @@ class _Records:
             self.lock.acquire(timeout=0)
         except Timeout:
             raise DataError(f"another evaluation is writing {str(path)!r}; wait for it, or name another file") from None
+        except (OSError, NotImplementedError) as error:  # some network file systems know no locks
+            log.info("%s is written without a lock (%s)", path, error)
         try:
             self._begin(session, ids)
         except BaseException:

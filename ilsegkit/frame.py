@@ -41,7 +41,7 @@ def window_around(mask: np.ndarray, clicks: Iterable[Click], zoom: float, smalle
     zoom : float
         Above 1.
     smallest : int
-        Sides are at least this long: pixels that are enlarged further show nothing new.
+        Sides are at least this long, but for what is beyond the image: pixels that are enlarged further show nothing new.
 
     Returns
     -------
@@ -224,4 +224,5 @@ class Frame:
         """A mask of the image, at the size of the frame: 0 and 1, float32, ``size``, on the model's device."""
         top, left, bottom, right = self.window
         part = torch.from_numpy(mask[top:bottom, left:right].astype(np.float32))[None, None]
-        return (F.interpolate(part, self.size, mode="area")[0, 0] > 0.5).float().to(self.pixels.device)
+        # Not by "area", which gives a pixel on the border both its neighbours' whole weight: what is half an object would be none.
+        return (F.interpolate(part, self.size, mode="bilinear", antialias=True)[0, 0] > 0.5).float().to(self.pixels.device)

@@ -427,7 +427,7 @@ class Session:
     def _window(self, clicks: tuple[Click, ...], mask: np.ndarray) -> Window | None:
         """The part of the image to look at, around a mask; None for all of it."""
         config = self.model.config
-        # Enlarged no more than twice.
+        # Enlarged no more than twice, but at the image's border.
         return None if config.zoom is None else window_around(mask, clicks, config.zoom, config.input_size // 2)
 
     def _look(self, clicks: tuple[Click, ...], mask: np.ndarray) -> Frame:

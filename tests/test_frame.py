@@ -36,11 +36,9 @@ def test_foreground_clicks_are_in_the_window_and_background_clicks_do_not_stretc
     assert window.bottom > 50
 
 
-def test_a_window_is_never_smaller_than_asked_nor_beyond_the_image():
-    window = window_around(box(0, 2, 0, 2), [], 1.4, 20)
-    assert (window.top, window.left) == (0, 0)
-    assert window.bottom >= 10
-    assert window.right >= 10
+def test_a_window_is_never_smaller_than_asked_but_for_what_is_beyond_the_image():
+    assert window_around(box(40, 42, 60, 62), [], 1.4, 20) == Window(31, 51, 51, 71)
+    assert window_around(box(0, 2, 0, 2), [], 1.4, 20) == Window(0, 0, 11, 11)
     corner = window_around(box(70, 80, 110, 120), [], 3.0, 20)
     assert (corner.bottom, corner.right) == (80, 120)
 
@@ -127,6 +125,17 @@ def test_the_fine_decoder_sees_the_window_alone_and_says_the_same(window, image)
     gradients = [torch.autograd.grad(logits.sigmoid().mean(), learning) for logits in (answer, expected)]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("side", [40, 50, 64, 90, 130])
+def test_a_mask_becomes_neither_larger_nor_smaller(tiny_model, side):
+    """SA learns from it: what is lost at the border, it would learn to leave out."""
+    rows, columns = np.ogrid[:side, :side]
+    shares = []
+    for radius in np.linspace(side / 8, side / 3, 12):
+        mask = (rows - side / 2) ** 2 + (columns - side / 2) ** 2 < radius**2
+        shares.append(Frame(np.zeros((side, side, 3), np.uint8), tiny_model).at_frame_size(mask).mean() / mask.mean())
+    assert np.mean(shares) == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("window", [None, Window(16, 24, 48, 88)])
