@@ -141,10 +141,11 @@ class CocoInstances(ObjectSet):
                 elif annotation.get("area", self.smallest) >= self.smallest:
                     area = int(annotation.get("area", 0))
                     rest = (annotation["image_id"], kinds.get(annotation["category_id"]), segmentation, size, area)
-                    objects.append((fspath(image["file_name"]), index(annotation["id"]), *rest))
+                    objects.append((fspath(image["file_name"]), annotation["id"], *rest))
+            objects.sort(key=lambda o: o[:2])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{str(self.listing)!r} has an annotation that is not as COCO's are ({error!r:.200})") from error
-        for file_name, number, image_number, kind, segmentation, size, area in sorted(objects, key=lambda o: o[:2]):
+        for file_name, number, image_number, kind, segmentation, size, area in objects:
             path, name = self.images / file_name, PurePosixPath(file_name).with_suffix("").as_posix()
             key = (segmentation, tuple(crowds.get(image_number, ())), size)
             yield ObjectEntry(path, self.listing, f"{name}:{number}", name, kind, key, area)

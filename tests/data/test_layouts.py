@@ -446,8 +446,7 @@ class TestCoco:
             ("images", {"height": "40"}),
             ("images", {"height": -40}),
             ("images", {"id": None, "file_name": 3}),
-            ("annotations", {"id": None}),
-            ("annotations", {"id": "seven"}),
+            ("annotations", {"id": "seven", "image_id": 9}),
             ("categories", {"id": [1]}),
         ],
     )
