@@ -224,5 +224,5 @@ class Frame:
         """A mask of the image, at the size of the frame: 0 and 1, float32, ``size``, on the model's device."""
         top, left, bottom, right = self.window
         part = torch.from_numpy(mask[top:bottom, left:right].astype(np.float32))[None, None]
-        # Not by "area", which gives a pixel on the border both its neighbours' whole weight: what is half an object would be none.
+        # Not by "area": a pixel on the border would get the whole weight of all it touches, and what is half an object be none.
         return (F.interpolate(part, self.size, mode="bilinear", antialias=True)[0, 0] > 0.5).float().to(self.pixels.device)
