@@ -27,6 +27,7 @@ myst_heading_anchors = 3
 suppress_warnings = ["myst.header", "mystnb.mime_priority", "mystnb.unknown_mime_type", "ref.python"]
 
 napoleon_google_docstring = False
+napoleon_use_ivar = True  # the attributes of a named tuple would be told twice
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the numpydoc sections tell them
 
