@@ -36,7 +36,7 @@ from .drawing import OBJECT_COLOURS
 from .errors import DataError
 from .evaluation import fingerprint
 from .model import model_bytes
-from .records import ObjectRecord, check_size, decode_mask
+from .records import ObjectRecord, check_size, decode_mask, numbered
 
 __all__ = ["Project"]
 
@@ -340,15 +340,13 @@ class Project:
         finished, drawn = self.finished[name], self._drawn.get(name) or []
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(finished, drawn, strict=False)))
         last, labels = self._labels
-        begin = same
         if last != name or labels.shape != self._sizes[name] or same < len(drawn):
-            begin, labels = 0, np.zeros(self._sizes[name], np.uint16)
+            labels = numbered(finished[:same], self._sizes[name])
         changed: dict[str, bytes | None] = {}
-        for number, record in enumerate(finished[begin:], begin + 1):
+        for number, record in enumerate(finished[same:], same + 1):
             mask = decode_mask(record.mask or {})
             labels[mask] = number
-            if number > same:
-                changed[self._mask_file(name, number)] = _png(Image.fromarray(mask.astype(np.uint8) * 255))
+            changed[self._mask_file(name, number)] = _png(Image.fromarray(mask.astype(np.uint8) * 255))
         picture = Image.fromarray(labels)
         if len(finished) < 256:
             picture = Image.fromarray(labels.astype(np.uint8))
