@@ -1,6 +1,7 @@
 """A right solution is accepted, and each usual mistake is told by its name."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
-from ilsegkit import Adaptation, Click, Settings
+from ilsegkit import Adaptation, Click, Session, Settings
 from ilsegkit.adaptation import kept_clicks
 from ilsegkit.clicks import next_click
 from ilsegkit.errors import DataError
@@ -153,6 +154,29 @@ def widened(tail):
     return lambda rgb: torch.cat([rgb, tail(rgb)], 1)
 
 
+def unpadded(region):
+    return np.unravel_index(ndimage.distance_transform_edt(region).argmax(), region.shape)
+
+
+def same_for_all_filters(rgb):
+    return (torch.randn(1, 2, *rgb.shape[2:]) * 2 * rgb.std()).expand(len(rgb), -1, -1, -1)
+
+
+def neighbours(clicks, share, rng):
+    start = rng.integers(len(clicks))
+    return [clicks[(start + i) % len(clicks)] for i in range(math.ceil(share * len(clicks)))]
+
+
+def from_a_normal_distribution(d, rng):
+    means = rng.choice(d, (1000, len(d))).mean(1)
+    return means.mean() - 1.96 * means.std(), means.mean() + 1.96 * means.std()
+
+
+def mirrored(d, rng):
+    low, high = bootstrap()(d, rng)
+    return 2 * d.mean() - high, 2 * d.mean() - low
+
+
 def deepest_of_all(prediction, target):
     """Without regions: whatever error is deepest."""
     depths = [ndimage.distance_transform_edt(np.pad(e, 1))[1:-1, 1:-1] for e in (target & ~prediction, prediction & ~target)]
@@ -229,6 +253,14 @@ MISTAKES = [
     ("1.1", lambda p, t: 1.0 if not p.any() else (p & t).sum() / (p | t).sum(), "only one of the two"),
     ("1.2", deepest_of_all, "by its size"),
     ("1.2", chessboard, "positive=True"),
+    ("1.2", robot(place=unpadded), "pad it by one pixel"),
+    ("2.2", widened(same_for_all_filters), "same in every filter"),
+    ("3.2", eq3(lambda t, a, o: o * (t - a) ** 2 / 2), "factor 1/2"),
+    ("4.2", adam(kind=torch.optim.AdamW), "AdamW"),
+    ("5.1", neighbours, "a few sets"),
+    ("6.2", lambda records, k: np.mean([ious[k - 1] for ious in records if len(ious) >= k]), "left out"),
+    ("8.1", from_a_normal_distribution, "97.5%"),
+    ("8.1", mirrored, "97.5%"),
     ("1.2", deepest_of_its_kind, "by its size"),
     ("2.1", class_means, "every pixel counts the same"),
     (
@@ -450,8 +482,10 @@ def test_the_function_itself_is_wanted():
 @pytest.mark.parametrize(
     ("exercise", "answer"),
     [
+        ("1.1", lambda p, t: ((p & t).sum() + 1e-7) / ((p | t).sum() + 1e-7)),
         ("1.2", next_click),
         ("1.2", robot()),
+        ("9.1", lambda model: Adaptation(sequence=replace(Session(model, "SA").adaptation.sequence, gamma=0.0))),
         ("2.1", lambda z, y: F.binary_cross_entropy_with_logits(z, y)),
         ("3.1", correction_loss),
         ("3.3", mas(lambda g: g.abs().sum().item())),

@@ -44,21 +44,22 @@ def _eq2(answer: Answer) -> None:
 
 @exercise("3.2")
 def _eq3(answer: Answer) -> None:
-    theta = {"w": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0])}
-    anchor = {"w": torch.tensor([0.0, 4.0]), "b": torch.tensor([4.5])}
-    omega = {"w": torch.tensor([10.0, 1.0]), "b": torch.tensor([4.0])}
+    theta = {"w": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0]), "c": torch.tensor([0.0])}
+    anchor = {"w": torch.tensor([0.0, 4.0]), "b": torch.tensor([4.5]), "c": torch.tensor([1.0])}
+    omega = {"w": torch.tensor([10.0, 1.0]), "b": torch.tensor([4.0]), "c": torch.tensor([2.0])}
     got = number(answer(theta, anchor, omega))
     for mistake, values in {
-        "you forgot to weight each parameter with its importance": (7.25,),
-        "the differences are not squared": (2.0, 18.0),  # with their signs, or without
-        "the importance is squared as well": (140.0,),
-        "this is the mean; Eq. 3 is a sum over all parameters": (23 / 3, 11.5),  # over all values, or over the tensors
-        "this is of one tensor alone; Eq. 3 is a sum over all parameters": (14.0, 9.0),
+        "you forgot to weight each parameter with its importance": (8.25,),
+        "the differences are not squared": (0.0, 20.0),  # with their signs, or without
+        "the importance is squared as well": (144.0,),
+        "there is no factor 1/2 in Eq. 3": (12.5,),
+        "this is the mean; Eq. 3 is a sum over all parameters": (25 / 4, 25 / 3),  # over all values, or over the tensors
+        "this is of one tensor alone; Eq. 3 is a sum over all parameters": (14.0, 9.0, 2.0),
     }.items():
         if any(close(got, value) for value in values):
             raise Wrong(mistake)
-    if not close(got, 23.0):
-        raise Wrong(f"10·(1-0)² + 1·(2-4)² + 4·(3-4.5)² is 23, not {got:g}")
+    if not close(got, 25.0):
+        raise Wrong(f"10·(1-0)² + 1·(2-4)² + 4·(3-4.5)² + 2·(0-1)² is 25, not {got:g}")
 
 
 class _Shift(nn.Module):
@@ -145,6 +146,7 @@ def _algorithm1(answer: Answer) -> None:
             "the gradients of earlier steps are still there: zero_grad before backward()": _adam(3, zero=False),
             "Adam forgets between the steps: make one optimiser, before the loop": _adam(3, fresh=True),
             "these are steps of SGD; Algorithm 1 uses Adam": _adam(3, kind=torch.optim.SGD),
+            "these are steps of AdamW, which also shrinks the weights; Algorithm 1 uses Adam": _adam(3, kind=torch.optim.AdamW),
         }.items():
             if close(moved, value):
                 raise Wrong(mistake)
@@ -223,6 +225,9 @@ def _subset(answer: Answer) -> None:
         raise Wrong("a click was drawn twice: draw without replacement")
     if len({tuple(draw) for draw in draws}) < 5:
         raise Wrong("every seed gives the same clicks: draw at random, with the generator given")
+    # Of right answers, forty draws of the 70 possible ones have at least 25 different ones (measured, 300 times).
+    if len({frozenset(draw) for draw in draws}) < 12:
+        raise Wrong("only a few sets of clicks are ever drawn, such as neighbours: each set of this size must have a chance")
     if len({click for draw in draws for click in draw}) != 8:
         raise Wrong("some clicks are never drawn: each must have a chance")
     if draw_clicks(0.5, 3) != draw_clicks(0.5, 3):

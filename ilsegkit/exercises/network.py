@@ -61,7 +61,7 @@ def _iou(answer: Answer) -> None:
     if empty != 1:
         raise Wrong(f"two empty masks agree, so their IoU is 1, not {empty:g}")
     for pair in ((target, np.zeros_like(target)), (np.zeros_like(target), target)):
-        if (one := number(answer(*pair))) != 0:
+        if not close(one := number(answer(*pair)), 0.0):
             raise Wrong(f"where only one of the two masks is empty nothing is shared: the IoU is 0, not {one:g}")
 
 
@@ -93,6 +93,7 @@ def _robot(answer: Answer) -> None:
     _robot_on_a_frame(answer)
     _robot_on_neighbours(answer)
     _robot_on_thin_regions(answer)
+    _robot_at_the_border(answer)
     if answer(target, target) is not None:
         raise Wrong("a perfect prediction has no error to click on: give None")
 
@@ -152,6 +153,19 @@ def _robot_on_thin_regions(answer: Answer) -> None:
             raise Wrong(f"the place is right, the label is not: {click} should be {'positive' if wanted else 'negative'}")
         if click.y not in (4, 5):
             raise Wrong(f"{click} is at the border of its region: click on its deepest pixel")
+
+
+def _robot_at_the_border(answer: Answer) -> None:
+    """An object that goes to the image's border: what is beyond is no part of it."""
+    target = np.zeros((40, 60), bool)
+    target[:, :30] = True
+    click = _click(given(answer(np.zeros_like(target), target.copy())), (40, 60))
+    depth = ndimage.distance_transform_edt(np.pad(target, 1))[1:-1, 1:-1]
+    if depth[_at(click)] < 0.9 * depth.max():
+        raise Wrong(
+            f"{click} is at the border of the image, and the region ends there: pad it by one pixel that is outside, then the "
+            f"deepest pixel is such as {next_click(np.zeros_like(target), target)}"
+        )
 
 
 def cross_entropy_from_logits(answer: Answer) -> None:
@@ -219,6 +233,8 @@ def _check_widened(answer: Answer, rgb: Tensor) -> None:
     alike = np.corrcoef(torch.stack([*wide.detach().unbind(1)]).reshape(5, -1).numpy())
     if np.abs(alike[:3, 3:]).max() > 0.5:
         raise Wrong("the click channels are a copy of red and green, or of a mean: a click is no colour; take random values")
+    if torch.equal(clicks[0], clicks[1]):
+        raise Wrong("the click channels are the same in every filter, so all would see the same in clicks: take random values")
     if abs(alike[3, 4]) > 0.5:
         raise Wrong("both click channels are alike: the network could not tell object and background clicks apart")
     if not 1.6 < spread / float(rgb.std()) < 2.4:
