@@ -11,6 +11,14 @@ BIN    := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -n $(JOBS) --dist loadscope
 SHELL  := /bin/sh
 
+# An environment of a Python that was too old is made anew; any other is kept, with what has been installed into it.
+TOO_OLD := import sys; sys.exit(sys.version_info < (3, 11) and "ilsegkit needs Python 3.11 or later, not " + sys.version.split()[0]
+define MAKE_VENV
+@$(PYTHON) -c '$(TOO_OLD) + "; name one, for example: make $(MAKECMDGOALS) PYTHON=python3.12")'
+@if [ -x $(BIN)/python ] && ! $(BIN)/python -c '$(TOO_OLD))' 2>/dev/null; then $(PYTHON) -m venv --clear $(VENV); \
+else $(PYTHON) -m venv $(VENV); fi
+endef
+
 .PHONY: lab test check unit notebooks-test browser docs notebooks format clean
 
 lab: $(VENV)/lab.done
@@ -30,7 +38,7 @@ unit: $(VENV)/dev.done
 # Here and in `notebooks`, not with results that are on record: they may be of other code.
 notebooks-test: $(VENV)/dev.done
 	rm -rf build/results
-	ILSEGKIT_PROFILE=offline ILSEGKIT_RESULTS=$(CURDIR)/build/results $(PYTEST) --nbval-lax --nbval-current-env \
+	ILSEGKIT_PROFILE=offline ILSEGKIT_RESULTS="$(CURDIR)/build/results" $(PYTEST) --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=600 --durations=5 --ignore notebooks/solutions notebooks
 
 browser: $(VENV)/dev.done
@@ -43,19 +51,19 @@ docs: $(VENV)/dev.done
 # Make the chapters and their solutions from notebooks/source, run all from top to bottom, store the outputs.
 notebooks: $(VENV)/dev.done
 	rm -rf build/results
-	ILSEGKIT_RESULTS=$(CURDIR)/build/results $(BIN)/python notebooks/build.py --execute
+	ILSEGKIT_RESULTS="$(CURDIR)/build/results" $(BIN)/python notebooks/build.py --execute
 
 format: $(VENV)/dev.done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 $(VENV)/lab.done: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	$(MAKE_VENV)
 	$(BIN)/python -m pip install -e ".[lab]"
 	touch $@
 
 $(VENV)/dev.done: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	$(MAKE_VENV)
 	$(BIN)/python -m pip install -e ".[dev]"
 	touch $@ $(VENV)/lab.done
 

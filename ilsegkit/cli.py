@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +46,9 @@ def _setup(
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version.")
     ] = False,
 ) -> None:
+    for stream in (sys.stdout, sys.stderr):  # a pipe on Windows may know no Greek
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 

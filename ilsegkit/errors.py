@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-__all__ = ["ClickError", "DataError", "IlsegkitError", "ImageError", "WeightsError", "check_ranges"]
+__all__ = ["ClickError", "DataError", "IlsegkitError", "ImageError", "MissingExtraError", "WeightsError", "check_ranges"]
 
 
 class IlsegkitError(Exception):
@@ -23,6 +23,10 @@ class WeightsError(IlsegkitError, ValueError):
 
 class DataError(IlsegkitError, ValueError):
     """A data set, record file or option of a long run that does not fit."""
+
+
+class MissingExtraError(IlsegkitError, ImportError):
+    """Something of this package that needs packages which the plain install leaves out."""
 
 
 def check_ranges(of: object, ranges: Mapping[str, tuple[float, float]]) -> None:

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 from torch.utils.data import Subset
 from tqdm.auto import tqdm
 
 from .clicks import RULES, next_click
 from .data.sample import Sample
 from .errors import DataError
+from .lock import locked
 from .metrics import clicks_to_reach, iou, iou_after
 from .session import Session
 
@@ -319,13 +319,8 @@ class _Records:
         self.written = time.monotonic()
         self.header = header = json.loads(json.dumps(header))
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.lock = FileLock(path.with_name(f".{path.name}.lock"))
-        try:
-            self.lock.acquire(timeout=0)
-        except Timeout:
-            raise DataError(f"another evaluation is writing {str(path)!r}; wait for it, or name another file") from None
-        except (OSError, NotImplementedError) as error:  # some network file systems know no locks
-            log.info("%s is written without a lock (%s)", path, error)
+        busy = f"another evaluation is writing {str(path)!r}; wait for it, or name another file"
+        self.lock = locked(path.with_name(f".{path.name}.lock"), busy)
         try:
             self._begin(session, ids)
         except BaseException:

@@ -102,7 +102,7 @@ def _is_deep(file: Image.Image, path: Path) -> bool:
 
     If they cannot be read in another way either, it is an `ImageError`.
     """
-    if file.mode not in ("RGB", "RGBA"):
+    if file.mode not in ("RGB", "RGBA", "RGBX"):
         return False
     if max(getattr(file, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8:
         if find_spec("tifffile") is None:

@@ -424,5 +424,6 @@ def load_model(path: str | PathLike[str] | None = None, device: str | torch.devi
         shapes = {name: value.shape for name, value in model.named_parameters()}
         if {name: value.shape for name, value in parts["importance"].items()} != shapes:
             raise WeightsError(f"the importance in {str(path)!r} does not match its weights; compute it again")
-        model.importance = {name: value.to(model.device) for name, value in parts["importance"].items()}
+        # Copied: on Windows, nothing can be written over a file that tensors still lie in.
+        model.importance = {name: value.to(model.device, copy=True) for name, value in parts["importance"].items()}
     return model

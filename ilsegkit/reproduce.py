@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .data.commands import stopped
+from .errors import DataError
 
 __all__ = ["reproduce"]
 
@@ -33,6 +35,8 @@ def reproduce(
     from .experiments import results_folder, run
     from .model import load_model
 
+    if find_spec("matplotlib") is None:
+        raise DataError("the figures need the extra 'lab': pip install 'ilsegkit[lab]'")
     own = weights is not None or profile != "paper"
     model = load_model(weights, device) if own else None
     with stopped(f"every finished object is kept in {results_folder(out)}: the same command goes on"):

@@ -254,3 +254,11 @@ def test_settings_that_do_not_fit_are_told_before_anything_is_computed(weights, 
     assert result.exit_code == 1
     assert told in result.output
     assert not out.exists()
+
+
+def test_figures_that_cannot_be_made_are_told_before_the_work(monkeypatch, tmp_path):
+    monkeypatch.setattr("ilsegkit.reproduce.find_spec", lambda name: None)
+    result = run("reproduce", "table2", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "pip install 'ilsegkit[lab]'" in result.output
+    assert not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -170,6 +171,12 @@ class TestWeightsFiles:
 
     def test_no_scratch_file_is_left(self, path):
         assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+    @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells which files are mapped")
+    def test_a_file_that_was_read_is_let_go(self, path):
+        model = load_model(path, "cpu")
+        assert str(path) not in Path("/proc/self/maps").read_text()  # Windows would refuse to write over it
+        assert model.importance is not None
 
     def test_model_without_importance(self, tiny_model, tmp_path):
         save_model(tmp_path / "plain.safetensors", tiny_model)

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import sys
 import threading
 import time
 import weakref
@@ -14,11 +15,12 @@ from fake_session import FakeSession
 from PIL import Image
 from traitlets import TraitError
 
+import ilsegkit
 from ilsegkit.album import Album
 from ilsegkit.clicks import Click
 from ilsegkit.data import Sample
 from ilsegkit.drawing import COLOURS, OBJECT_COLOURS
-from ilsegkit.errors import ClickError, DataError, ImageError
+from ilsegkit.errors import ClickError, DataError, ImageError, MissingExtraError
 from ilsegkit.hosts import StillPicture
 from ilsegkit.images import write_mask
 from ilsegkit.photo_canvas import MOST
@@ -972,3 +974,10 @@ def test_one_class_can_be_given_as_text(tiny_model, tmp_path):
     assert segmenter._annotator.classes == ("cat",)
     with pytest.raises(DataError, match=r"ClickSegmenter\(Session\(model\)"):
         ClickSegmenter(tiny_model, PHOTO)
+
+
+def test_without_the_extra_its_name_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ilsegkit.widget", None)
+    with pytest.raises(MissingExtraError, match=r"the widget needs the extra 'lab' .*pip install 'ilsegkit\[lab\]'"):
+        ilsegkit.ClickSegmenter  # noqa: B018
+    exec("from ilsegkit import *", {})

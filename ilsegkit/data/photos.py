@@ -52,7 +52,7 @@ def _skimage_data():
     try:
         from skimage import data
     except ImportError as error:
-        raise DataError("the offline photos come with scikit-image; install it with: pip install scikit-image") from error
+        raise DataError("the offline photos need the extra 'lab': pip install 'ilsegkit[lab]'") from error
     return data
 
 

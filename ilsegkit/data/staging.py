@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pooch
-from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from ..errors import DataError
+from ..lock import locked
 from .manifest import Entry, File, parse_listing
 from .store import RECEIPT, disk_errors, hash_of, listed_files, verify, write_receipt
 from .unpack import unpack
@@ -35,11 +35,8 @@ def open_stage(entry: Entry, root: Path) -> Iterator[Stage]:
     """
     with disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / f".{entry.id}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise DataError(f"another program is fetching {entry.id!r} into {str(root)!r}; wait until it is done") from None
+        busy = f"another program is fetching {entry.id!r} into {str(root)!r}; wait until it is done"
+        lock = locked(root / f".{entry.id}.lock", busy)
         try:
             yield Stage(entry, root)
         finally:

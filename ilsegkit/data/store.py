@@ -57,16 +57,23 @@ class Place(NamedTuple):
     missing: int
 
 
+def _home_expanded(path: str | PathLike[str]) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{str(path)!r} names the home of a user who is not known here; write the whole path") from error
+
+
 def own_root(root: str | PathLike[str] | None = None) -> Path:
     """The root that downloads go to: the one given, else the user's cache."""
-    return Path(root).expanduser() if root is not None else Path(pooch.os_cache("ilsegkit"))
+    return _home_expanded(root) if root is not None else Path(pooch.os_cache("ilsegkit"))
 
 
 def roots(root: str | PathLike[str] | None = None) -> list[Path]:
     """The roots that are searched, in order: the one given, or the shared ones and then the user's cache."""
     if root is not None:
         return [own_root(root)]
-    shared = [Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+    shared = [_home_expanded(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
     return [*shared, own_root()]
 
 
@@ -118,7 +125,7 @@ def places(entry: Entry, root: str | PathLike[str] | None = None) -> list[Place]
             if folder.is_dir() and any(path.name == RECEIPT or path.name[0] != "." for path in folder.iterdir()):
                 files = listed_files(entry, folder)
                 found.append(Place(folder, sum(not _is_there(folder / file.path, file.bytes) for file in files)))
-        except PermissionError as error:
+        except OSError as error:  # not allowed, or no name that a folder can have
             log.warning("%s is left out: %s", folder, error)
         except DataError as error:
             log.warning("%s", error)

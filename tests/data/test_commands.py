@@ -102,3 +102,12 @@ def test_a_failed_download_says_what_to_do(photos, server):
     assert "no longer there (404)" in told
     assert "ilsegkit data import photos PATH" in told
     assert told.endswith("or choose the size small or offline.")
+
+
+@pytest.mark.parametrize(("value", "code"), [("~nobody-has-this-name/data", 1), ("x" * 300, 0)])
+def test_a_data_root_that_cannot_be(monkeypatch, value, code):
+    monkeypatch.setenv("ILSEGKIT_DATA", value)
+    result = run("list")
+    assert result.exit_code == code, result.output
+    assert ("write the whole path" in result.output) == bool(code)
+    assert "Traceback" not in result.output
