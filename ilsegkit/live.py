@@ -39,6 +39,12 @@ ON_PHOTO = {"click", "delete", "reopen", "remove", "undo", "redo", "reset", "fin
 WITHOUT_PHOTO = {"open", "choose", "next", "adapt", "look"}
 
 
+def skipped(problem: IlsegkitError) -> str:
+    """What is said of a photo that was passed over."""
+    told = str(problem)
+    return f"Skipped: {told}" + "." * (told[-1:] not in ".?!")
+
+
 class LiveAnnotator(Page):
     """Shows an annotator and does what the page asks for.
 
@@ -95,16 +101,12 @@ class LiveAnnotator(Page):
                 case "click":
                     click = Click(float(content["x"]), float(content["y"]), bool(content["positive"]))
                     self._ask("click", click, content["photo"])
-                    self.send({"received": content["id"]})
                 case "do" if content["action"] == "stop":
                     self._worker.stopping.set()
                 case "do":
                     self._ask(content["action"], content.get("value"), content["photo"])
                 case "set" if content["name"] in self.SETTINGS:
-                    try:
-                        self.show(**{content["name"]: content["value"]})
-                    finally:
-                        self.send({"received": content["id"]})
+                    self.show(**{content["name"]: content["value"]})
                 case "thumbnails":
                     for name in content["names"]:
                         self._errands.ask(Request("thumbnail", name))
@@ -112,6 +114,9 @@ class LiveAnnotator(Page):
                     self._errands.ask(Request("detail", dict(content), content["photo"]))
         except Exception as error:
             self._report(error)
+        finally:
+            if "id" in content:  # the page waits for it
+                self.send({"received": content["id"]})
 
     def _on_wish(self, change: Any) -> None:
         """The user wants to see more: find it out."""
@@ -244,7 +249,7 @@ class LiveAnnotator(Page):
         name = self._annotator.album.after(begin, steps)
         while name != begin:
             try:
-                return " ".join([*(f"{problem}." for problem in problems), self._go(name)])
+                return " ".join([*(skipped(problem) for problem in problems), self._go(name)])
             except IlsegkitError as problem:
                 if self._annotator.name != begin or self._annotator.busy_with_object != busy:
                     raise  # it can be opened; something else went wrong

@@ -27,7 +27,7 @@ from .drawing import save_story
 from .errors import DataError, ImageError
 from .evaluation import Results
 from .hosts import bundle_with_picture, enable_colab, shows_outputs_apart
-from .live import STILL_SIDE, LiveAnnotator
+from .live import STILL_SIDE, LiveAnnotator, skipped
 from .model import InteractiveSegmenter
 from .project import Project
 from .records import ObjectRecord
@@ -95,11 +95,15 @@ class ClickSegmenter(LiveAnnotator):
             classes = [classes]
         project = Project(folder, self.album, classes or ()) if folder is not None else None
         first, damaged = self._first(None if project is None else project.current)
-        if self._take_over(session) and folder is not None:
+        others = self._take_over(session)
+        if others and folder is not None:
             project = Project(folder, self.album, classes or ())  # the other may have saved in the meantime
+        lost = sum(len(records) for other in others if other._folder is None for records in other.records.values())
+        if lost:
+            damaged += f" Finished objects of the widget before that are not in this one: {lost}; folder=... would keep them."
         names = project.classes if project is not None else ("object",) if classes is None else classes
         annotator = Annotator(session, self.album, project, names)
-        annotator.begin_with(first, damaged)
+        annotator.begin_with(first, damaged.strip())
         super().__init__(annotator, target_iou)
         _IN_USE.add(self)
         self._ask("open", annotator.name)
@@ -113,11 +117,11 @@ class ClickSegmenter(LiveAnnotator):
             except ImageError as error:
                 problems.append(error)
             else:
-                return str(name), " ".join(f"{error}." for error in problems)
+                return str(name), " ".join(skipped(error) for error in problems)
         raise problems[0]
 
-    def _take_over(self, session: Any) -> bool:
-        """Become the only user of the session and the folder; give whether there was another."""
+    def _take_over(self, session: Any) -> list[ClickSegmenter]:
+        """Become the only user of the session and the folder; give those there were before."""
         others = [
             other
             for other in _IN_USE
@@ -130,7 +134,7 @@ class ClickSegmenter(LiveAnnotator):
             other._annotator.flush()  # or it would be lost with it; if it cannot be saved, the cell can be run again
             other.let_go()
             _IN_USE.discard(other)
-        return bool(others)
+        return others
 
     def __repr__(self) -> str:
         with self._guard:

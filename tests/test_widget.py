@@ -981,3 +981,14 @@ def test_without_the_extra_its_name_is_told(monkeypatch):
     with pytest.raises(MissingExtraError, match=r"the widget needs the extra 'lab' .*pip install 'ilsegkit\[lab\]'"):
         ilsegkit.ClickSegmenter  # noqa: B018
     exec("from ilsegkit import *", {})
+
+
+def test_finished_objects_that_no_folder_keeps_are_spoken_of(session):
+    first = ClickSegmenter(session, PHOTO)
+    first.click(100, 50)
+    first.finish()
+    first.wait(5)
+    second = ClickSegmenter(session, PHOTO)
+    second.wait(5)
+    assert "Finished objects of the widget before that are not in this one: 1" in said(second)
+    assert sum(len(masks) for masks in first.masks.values()) == 1

@@ -53,7 +53,8 @@ function filmStrip(ui) {
       badge.textContent = objects ? String(objects) : "";
       badge.hidden = !objects;
       frame.setAttribute("aria-current", String(each === name));
-      frame.setAttribute("aria-label", `${each}, ${objects} finished object${objects === 1 ? "" : "s"}`);
+      const about = frame.classList.contains("ils-broken") ? "cannot be read" : `${objects} finished object${objects === 1 ? "" : "s"}`;
+      frame.setAttribute("aria-label", `${each}, ${about}`);
     }
     if (name !== shown && items.has(name)) {
       shown = name;
@@ -65,7 +66,10 @@ function filmStrip(ui) {
     const item = items.get(name);
     if (!item || item.picture.src) return;
     if (data.byteLength) item.picture.src = URL.createObjectURL(new Blob([bytesOf(data)], { type: "image/jpeg" }));
-    else item.frame.classList.add("ils-broken");
+    else {
+      item.frame.classList.add("ils-broken");
+      update();
+    }
   };
   const close = () => {
     watcher.disconnect();

@@ -92,8 +92,8 @@ function listen(ui, signal) {
     pointers.delete(event.pointerId);
     const click = pressed;
     release();
-    const swiped = Math.hypot(event.clientX - pointer.startX, event.clientY - pointer.startY) > 40;
-    if (click && !(event.pointerType === "touch" && swiped)) {
+    const dragged = Math.hypot(event.clientX - pointer.startX, event.clientY - pointer.startY) > 40; // no hand is as shaky
+    if (click && !dragged) {
       if (click.erase) ui.deleteAt(click.pane, event);
       else ui.click(click);
     }
@@ -153,7 +153,13 @@ function listen(ui, signal) {
     }
     // JupyterLab's: running the cell and the like.
     if ((!typed && (event.ctrlKey || event.metaKey || event.altKey)) || (event.key === "Enter" && event.shiftKey)) return;
+    if (event.target.matches("select") && event.key === "Escape") ui.focusPhoto();
     if (event.target.matches("select, input:not([type=range])")) return event.stopPropagation();
+    if (!ui.help.hidden && !["Escape", "h", "H", "?"].includes(event.key)) { // what is under it must not change
+      event.stopImmediatePropagation();
+      if (!(event.target.matches("button") && [" ", "Enter"].includes(event.key))) event.preventDefault();
+      return;
+    }
     const onPhoto = Boolean(paneOf(event));
     const native = event.key === "Tab" ? !onPhoto : event.target.matches("button") && [" ", "Enter"].includes(event.key);
     const sliding = event.target.matches("input") && /^(Arrow|Home|End|Page)/.test(event.key);
@@ -183,7 +189,9 @@ function cursorKey(ui, key, event) {
     return true;
   }
   if (key === " ") {
-    if (ui.cursor) ui.click({ ...ui.cursor, positive: !event.shiftKey && ui.model.get("tool") !== "background" });
+    const tool = ui.model.get("tool");
+    if (ui.cursor && tool === "erase") ui.deleteNearest(pane.place(ui.cursor), pane);
+    else if (ui.cursor) ui.click({ ...ui.cursor, positive: !event.shiftKey && tool !== "background" });
     return true;
   }
   if (key === "Delete" || key === "Backspace") {

@@ -92,7 +92,7 @@ function bottomBar(ui) {
     undo.disabled = !state.undo;
     redo.disabled = !state.redo;
     reset.disabled = finish.disabled = !state.object;
-    stop.hidden = !state.busy;
+    stop.classList.toggle("ils-away", !state.busy); // its place is kept: what is below must not jump with every click
     if (state.class_name && ![...kind.options].some((option) => option.value === state.class_name)) {
       kind.append(make("option", {}, state.class_name));
     }

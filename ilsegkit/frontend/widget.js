@@ -1,10 +1,11 @@
 // One view of the widget: it shows the model's traits and tells Python, by messages, what the user does.
 
-const PATIENCE = 4000; // milliseconds after which a click that Python has not taken is spoken of
+const PATIENCE = 4000; // milliseconds after which a message that Python has not taken is spoken of
+const SILENT = "The kernel does not answer: it is busy with another cell, or it was restarted or stopped. If it was, run the cell again.";
 
 class Interface {
   constructor(model, root) {
-    Object.assign(this, { model, root, panes: [], pending: new Map(), wishes: new Map(), provisional: null, cursor: null, mouse: null, hovered: -1 });
+    Object.assign(this, { model, root, panes: [], pending: new Map(), wishes: new Map(), unheard: new Set(), provisional: null, cursor: null, mouse: null, hovered: -1 });
     this.id = randomId();
     this.controller = new AbortController();
     this.info = { name: "", width: 1, height: 1 }; // of the photo that is seen
@@ -108,8 +109,20 @@ class Interface {
 
   // --- telling Python ---------------------------------------------------------------------------------------------
 
+  // Python says of each message that it has come; if it does not, the user is told.
+  tell(message, id = randomId()) {
+    this.unheard.add(id);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.unheard.size && this.say({ text: SILENT, kind: "error" }), PATIENCE);
+    try {
+      this.model.send({ ...message, id });
+    } catch { // no connection to the kernel
+      this.say({ text: SILENT, kind: "error" });
+    }
+  }
+
   ask(action, value = null) {
-    this.model.send({ event: "do", action, value, photo: this.info.name });
+    this.tell({ event: "do", action, value, photo: this.info.name });
   }
 
   // Here at once, in Python and in other views as soon as may be. What Python says before it has got the wish is of earlier ones.
@@ -118,7 +131,7 @@ class Interface {
     const id = randomId();
     this.wishes.set(name, { id, value });
     this.model.set(name, value, { wished: true });
-    this.model.send({ event: "set", id, name, value });
+    this.tell({ event: "set", name, value }, id);
   }
 
   insist(name, { wished }) {
@@ -139,19 +152,19 @@ class Interface {
   }
 
   click({ x, y, positive, photo = this.info.name }) {
+    const last = this.told.at(-1);
+    if (last && last.x === x && last.y === y && last.positive === positive) return; // the second of a double click says nothing new
     const id = randomId();
     this.pending.set(id, { x, y, positive, answered: false });
-    this.model.send({ event: "click", id, x, y, positive, photo });
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      if (this.pending.size) this.say({ text: "The kernel has not taken the click yet: it is busy with another cell, or it has stopped. If it runs, reload the page.", kind: "error" });
-    }, PATIENCE);
+    this.tell({ event: "click", x, y, positive, photo }, id);
     this.redraw();
   }
 
   receive(message, buffers) {
     if (message.received) {
       this.pending.delete(message.received);
+      this.unheard.delete(message.received);
+      if (!this.unheard.size && this.status.textContent === SILENT) this.say(this.model.get("message"));
       for (const [name, { id }] of this.wishes) if (id === message.received) this.wishes.delete(name);
       this.redraw();
     } else if (message.thumbnail !== undefined) this.film.thumbnail(message.thumbnail, buffers[0]);
@@ -162,8 +175,12 @@ class Interface {
 
   get points() {
     if (this.info.name !== this.model.get("photo_info").name) return []; // the photo is still to come
-    const known = this.model.get("points");
-    return [...known, ...this.pending.values(), ...(this.provisional ? [this.provisional] : [])];
+    return [...this.told, ...(this.provisional ? [this.provisional] : [])];
+  }
+
+  // Those that Python knows of, or is about to.
+  get told() {
+    return [...this.model.get("points"), ...this.pending.values()];
   }
 
   nearest([x, y], pane, within = 14) {
@@ -344,7 +361,7 @@ class Interface {
     const focused = this.root.contains(document.activeElement) ? document.activeElement : null;
     this.parts.forEach((part) => part.update());
     // The focus would fall to the page, and the keys to JupyterLab.
-    if (focused && (focused.disabled || !focused.isConnected || focused.closest("[hidden]"))) this.focusPhoto();
+    if (focused && (focused.disabled || !focused.isConnected || focused.closest("[hidden], .ils-away"))) this.focusPhoto();
     this.redraw();
   }
 
@@ -375,7 +392,8 @@ class Interface {
 }
 
 function render({ model, el }) {
-  const root = make("div", { class: "ilsegkit" });
+  // It can have the focus: a press on a caption or a greyed button would else give the keys to JupyterLab, where x cuts the cell.
+  const root = make("div", { class: "ilsegkit", tabindex: -1 });
   el.append(root);
   const ui = new Interface(model, root);
   return () => ui.close();

@@ -216,6 +216,17 @@ def test_a_tap_is_a_click_and_a_swipe_is_none(fresh):
     assert len(clicks_on_disk(fresh, 1)) == 1
 
 
+def test_a_drag_is_no_click_and_a_double_click_is_one(fresh):
+    fresh.page.mouse.move(*fresh.place(60, 60))
+    fresh.page.mouse.down()
+    fresh.page.mouse.move(*fresh.place(160, 120), steps=4)
+    fresh.page.mouse.up()
+    fresh.page.mouse.dblclick(*fresh.place(100, 75))
+    fresh.says("1 click ")
+    fresh.page.wait_for_timeout(300)
+    assert clicks_on_disk(fresh, 1) == [[100, 75, 1]]
+
+
 def test_two_fingers_zoom_and_make_no_click(fresh):
     before = fresh.view()["scale"]
     moves = [["pointerdown", 7, 300, 150], ["pointerdown", 8, 340, 150]]
@@ -249,7 +260,7 @@ def test_buttons(fresh):
     fresh.root.get_by_label("What the object is").select_option("cat")
 
 
-@pytest.mark.parametrize("how", ["Alt+click", "erase tool", "Delete"])
+@pytest.mark.parametrize("how", ["Alt+click", "erase tool", "erase tool, by keys", "Delete"])
 def test_a_single_point_is_deleted(fresh, how):
     for x in (60, 150, 240):
         fresh.click(x, 75)
@@ -257,6 +268,8 @@ def test_a_single_point_is_deleted(fresh, how):
     shows(fresh, 170, 95, MASK)
     if how == "Alt+click":
         fresh.click(151, 76, modifiers=["Alt"])
+    elif how == "erase tool, by keys":
+        fresh.press("e", *["ArrowLeft"] * 3, "ArrowUp", "Space")  # from the middle of the photo, (160, 80)
     elif how == "erase tool":
         fresh.press("e")
         fresh.click(149, 74)
@@ -365,6 +378,32 @@ def test_clicking_by_keyboard_alone(fresh):
     shows(fresh, 20, y + 5, MASK)
     fresh.page.mouse.move(*fresh.place(10, y))
     assert spoken.inner_text() == f"x 0, y {y:g}"
+
+
+def test_a_press_beside_the_buttons_does_not_give_the_keys_to_the_page(fresh):
+    """There, m makes text of the cell, and x cuts it."""
+    places = [fresh.root.locator(".ils-caption").first, fresh.root.locator(".ils-status"), fresh.button("Redo")]
+    for place in places:
+        place.click(force=True)
+        shown = fresh.button("Show mask").get_attribute("aria-pressed")
+        fresh.press("m", "x")
+        fresh.wait(lambda shown=shown: fresh.button("Show mask").get_attribute("aria-pressed") != shown)
+    fresh.page.wait_for_timeout(300)
+    assert fresh.root.count() == 1
+    fresh.press("m")
+
+
+def test_keys_do_nothing_to_what_the_help_covers(fresh):
+    fresh.click(100, 75)
+    fresh.says("1 click ")
+    fresh.press("h")
+    fresh.wait(lambda: fresh.root.locator(".ils-help").is_visible())
+    fresh.press("r", "z", "Tab")
+    assert has_focus(fresh.root.locator(".ils-help button"))
+    fresh.press("Escape")
+    fresh.wait(lambda: fresh.root.locator(".ils-help").is_hidden())
+    fresh.page.wait_for_timeout(300)
+    assert len(clicks_on_disk(fresh, 1)) == 1
 
 
 def test_after_a_button_the_keys_are_the_photo_s(fresh):
@@ -841,6 +880,8 @@ def test_an_interrupted_and_a_restarted_kernel(fresh):
     before = clicks_on_disk(fresh, 2)
     fresh.server.tell_kernel(fresh.name, "restart")
     fresh.server.wait_for_kernel(fresh.name)
+    fresh.press("z")
+    fresh.says("If it was, run the cell again.")
     fresh.run_all()
     fresh.says("Taken up where you stopped: 2 clicks")
     shows(fresh, 120, 95, MASK)
