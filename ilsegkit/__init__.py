@@ -44,6 +44,8 @@ def __getattr__(name: str) -> Any:
         try:
             from .widget import ClickSegmenter
         except ModuleNotFoundError as error:
-            raise MissingExtraError(f"the widget needs the extra 'lab' ({error}): pip install 'ilsegkit[lab]'") from error
+            raise MissingExtraError(
+                f"the widget needs the extra 'lab' ({error}): in the clone, pip install -e '.[lab]'"
+            ) from error
         return ClickSegmenter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

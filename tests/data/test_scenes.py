@@ -108,6 +108,6 @@ def test_unknown_domain(monkeypatch):
 
 def test_photos_need_scikit_image(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "skimage", None)
-    with pytest.raises(DataError, match=r"pip install 'ilsegkit\[lab\]'"):
+    with pytest.raises(DataError, match=r"pip install -e '\.\[lab\]'"):
         Scenes("shift")
     Scenes("moths")
