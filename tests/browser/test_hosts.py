@@ -132,7 +132,8 @@ def test_the_first_notebook(open_notebook, server, artefacts):
         notebook.wait(lambda: (notebook.pixels() == clicked).all())
         notebook.press("k", "i")
         notebook.wait(lambda: notebook.pane("fixed").is_visible())
-        notebook.page.wait_for_timeout(500)
+        notebook.wait(lambda: notebook.root.locator(".ils-panel h3").count() > 1)  # what was learned has been found out
+        notebook.settled("fixed")
         notebook.page.screenshot(path=artefacts / "notebook-3-compare.png")
         notebook.press("k", "i")
         notebook.button("Finish object").click()
