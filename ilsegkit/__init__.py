@@ -44,8 +44,6 @@ def __getattr__(name: str) -> Any:
         try:
             from .widget import ClickSegmenter
         except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                f"the widget needs the extra 'lab' ({error}): in the clone, pip install -e '.[lab]'"
-            ) from error
+            raise MissingExtraError(f"the widget needs packages ({error})", "lab") from error
         return ClickSegmenter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

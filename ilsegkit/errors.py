@@ -25,8 +25,11 @@ class DataError(IlsegkitError, ValueError):
     """A data set, record file or option of a long run that does not fit."""
 
 
-class MissingExtraError(IlsegkitError, ImportError):
+class MissingExtraError(DataError, ImportError):
     """Something of this package that needs packages which the plain install leaves out."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} of the extra {extra!r}; install it, in the clone: pip install -e '.[{extra}]'")
 
 
 def check_ranges(of: object, ranges: Mapping[str, tuple[float, float]]) -> None:

