@@ -1,11 +1,12 @@
 """Seconds a click and peak memory: literal Algorithm 1, each shortcut alone, and the default, as ratios in one run.
 
 All on the same photo and clicks, each in a process of its own. Times on shared machines differ from run to run; the ratios do
-so less. The second and third table show how the default's time grows with the size and with the number of clicks; the last, if
+so less. The tables of growth show how the default's time grows with the size and with the number of clicks; the last, if
 there are real images, what OpenCV and scikit-image do without a network, with the clicks it takes (`baselines.py`).
 
     python benchmarks/speed.py --plot benchmarks/speed.png
     python benchmarks/speed.py --only "literal Algorithm 1" --only "default IA" --device cuda
+    python benchmarks/speed.py --table growth --plot benchmarks/speed.png
 """
 
 import json
@@ -37,6 +38,8 @@ from ilsegkit.model import ModelConfig
 # The shuttle behind the astronaut: a photo of 512 by 512 pixels, and an object that leaves room for a window.
 PHOTO = "astronaut"
 POINTS = [(0.80, 0.29, 1), (0.83, 0.45, 1), (0.64, 0.12, 0), (0.89, 0.40, 1), (0.94, 0.12, 0), (0.77, 0.12, 1)]
+SIDES = (256, 384, 512, 768, 1024)  # the widest from which the first feature maps are blocks that glibc does not keep
+TABLES = ("ways", "growth", "classical")
 FORWARD = "fixed, one forward pass"
 # Never trained: they are here for their time alone.
 DENSE = ModelConfig("DeepLabV3Plus", "resnet18", {"encoder_output_stride": 16, "decoder_channels": 128}, multiple=16)
@@ -190,10 +193,35 @@ def measure(name: str, size: int, count: int, device: str | None) -> dict:
     return {"seconds": seconds, "answers": answers, "finish": finish, "peak": peak}
 
 
+def growth(run: Callable[[str, int, int], dict], size: int, plot: Path | None) -> None:
+    """How the default's seconds a click grow with the size, and at one size with the number of clicks."""
+    shown = ("default IA", FORWARD)
+    by_size = pd.DataFrame(
+        [{"longest side": side, **{way: np.median(run(way, side, 6)["seconds"][1:]) for way in shown}} for side in SIDES]
+    )
+    typer.echo(f"\n{by_size.to_markdown(index=False, floatfmt=('.0f', '.3f', '.3f'))}\n")
+    by_clicks = pd.DataFrame({way: run(way, size, 30)["seconds"] for way in shown}).iloc[1:]
+    by_clicks.index.name = "clicks"
+    typer.echo(by_clicks.groupby((by_clicks.index - 1) // 5 * 5 + 5).median().to_markdown(floatfmt=".3f"))
+    if plot is None:
+        return
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
+    for way in shown:
+        left.plot(by_size["longest side"] ** 2 / 1e6, by_size[way], marker="o", label=way)
+        right.plot(by_clicks.index, by_clicks[way], label=way)
+    left.set(xlabel="megapixels of a square image at this longest side", ylabel="seconds a click", ylim=(0, None))
+    right.set(xlabel=f"clicks so far ({size} px)")
+    left.legend()
+    figure.savefig(plot, dpi=120)
+
+
 def main(
     size: Annotated[int, typer.Option(help="longest side in pixels")] = 512,
     threads: int = 2,
     device: str | None = "cpu",
+    table: Annotated[list[str], typer.Option(help="ways, growth or classical; if left out, all, but ways with --only")] = [],  # noqa: B006
     plot: Annotated[Path | None, typer.Option(help="PNG of the time against the size and against the number of clicks")] = None,
     only: Annotated[list[str], typer.Option(help="rows of the first table; all of them if left out")] = [],  # noqa: B006
     way: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -223,47 +251,30 @@ def main(
         output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
         return json.loads(output.splitlines()[-1])
 
-    # The first click warms up.
-    rows = []
-    for name in only or of:
-        result = run(name, size, count)
-        row = {"way": name, "s/click": np.median(result["seconds"][1:]), "slowest": max(result["seconds"][1:])}
-        row |= {"first click": result["seconds"][0], "first answer": np.median(result["answers"][1:])}
-        rows.append(row | {"finish": result["finish"], "peak MiB": result["peak"]})
-    frame = pd.DataFrame(rows)
-    frame.insert(2, "faster", frame["s/click"].iloc[0] / frame["s/click"])
-    typer.echo(f"{size} px, {threads} threads, {device}, torch {torch.__version__}\n")
-    typer.echo(frame.to_markdown(index=False, floatfmt=".2f") + "\n")
-    if only:
-        return
+    tables = table or (["ways"] if only else TABLES)
+    if unknown := set(tables) - set(TABLES):
+        raise typer.BadParameter(f"there is no table {unknown.pop()!r}; choose of {', '.join(TABLES)}")
+    typer.echo(f"{size} px, {threads} threads, {device}, torch {torch.__version__}")
+    if "ways" in tables:
+        # The first click warms up.
+        rows = []
+        for name in only or of:
+            result = run(name, size, count)
+            row = {"way": name, "s/click": np.median(result["seconds"][1:]), "slowest": max(result["seconds"][1:])}
+            row |= {"first click": result["seconds"][0], "first answer": np.median(result["answers"][1:])}
+            rows.append(row | {"finish": result["finish"], "peak MiB": result["peak"]})
+        frame = pd.DataFrame(rows)
+        frame.insert(2, "faster", frame["s/click"].iloc[0] / frame["s/click"])
+        typer.echo(f"\n{frame.to_markdown(index=False, floatfmt='.2f')}")
+    if "growth" in tables:
+        growth(run, size, plot)
+    if "classical" in tables and data.is_dir():
+        from baselines import SETS
+        from baselines import table as classical  # here, as the processes that measure shall not hold what it needs
 
-    by_size = pd.DataFrame(
-        [
-            {"longest side": side, **{way: np.median(run(way, side, count)["seconds"][1:]) for way in ("default IA", FORWARD)}}
-            for side in (256, 384, 512, 768, 1024)
-        ]
-    )
-    typer.echo(f"{by_size.to_markdown(index=False, floatfmt='.3f')}\n")
-    by_clicks = pd.DataFrame({way: run(way, size, 30)["seconds"] for way in ("default IA", FORWARD)}).iloc[1:]
-    by_clicks.index.name = "clicks"
-    typer.echo(by_clicks.groupby((by_clicks.index - 1) // 5 * 5 + 5).median().to_markdown(floatfmt=".3f"))
-    if plot is not None:
-        import matplotlib.pyplot as plt
-
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
-        for way in ("default IA", FORWARD):
-            left.plot(by_size["longest side"] ** 2 / 1e6, by_size[way], marker="o", label=way)
-            right.plot(by_clicks.index, by_clicks[way], label=way)
-        left.set(xlabel="megapixels of a square image at this longest side", ylabel="seconds a click", ylim=(0, None))
-        right.set(xlabel=f"clicks so far ({size} px)")
-        left.legend()
-        figure.savefig(plot, dpi=120)
-    if data.is_dir():
-        from baselines import SETS, table  # here, as the processes that measure shall not hold what it needs
-
-        classical = table(ils.load_model(device="cpu"), SETS, data, most, threads)
-        typer.echo(f"\n{classical.to_markdown(index=False, floatfmt='.2f')}")
-    else:
+        found = classical(ils.load_model(device="cpu"), SETS, data, most, threads)
+        typer.echo(f"\n{found.to_markdown(index=False, floatfmt='.2f')}")
+    elif "classical" in tables:
         typer.echo(f"\nThere is no folder {data}: OpenCV and scikit-image are left out.")
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .allocator import keeping_large_blocks
 from .appearance import Looks
 from .clicks import Click
 from .errors import DataError, check_ranges
@@ -247,7 +248,8 @@ def adapt(
             break
         forgetting = forgetting_loss(parameters.items(), anchor, importance) if settings.gamma else 0.0
         optimizer.zero_grad(set_to_none=True)
-        adaptation_loss(logits, corrections, prediction, forgetting, settings.lam, settings.gamma).backward()
+        with keeping_large_blocks():
+            adaptation_loss(logits, corrections, prediction, forgetting, settings.lam, settings.gamma).backward()
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return Outcome(step, logits.detach(), notice)

@@ -4,6 +4,9 @@ As it is set, glibc gives back to the system much of what a pass through the net
 by page: a good part of the time of a click (the rows "glibc's own settings" of ``benchmarks/speed.py``). That is so in the main
 thread, of scripts and evaluations; on a thread such as the widget's it keeps memory anyhow. Yet of what a learning step of all
 parameters has used, it keeps hundreds of megabytes.
+
+It keeps no block of more than 32 MB, which the first feature maps are from a working size of 1024 px on; `keeping_large_blocks`
+lets it, for the network alone: the copies of a large photo are better given back.
 """
 
 from __future__ import annotations
@@ -11,12 +14,14 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-__all__ = ["give_back_memory", "keep_memory"]
+__all__ = ["give_back_memory", "keep_memory", "keeping_large_blocks"]
 
 # Of glibc's malloc.h; the values are bytes.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
+_MMAP_MAX = 65536  # as glibc is set: so many large blocks at a time are the system's own
 KEPT = 256 * 2**20  # more than this at the end of the heap goes back to the system
 LARGEST = 32 * 2**20  # larger blocks go back at once; glibc takes no larger value
 
@@ -24,6 +29,12 @@ LARGEST = 32 * 2**20  # larger blocks go back at once; glibc takes no larger val
 def _function(name: str) -> Callable[..., int] | None:
     """A function of glibc; other C libraries, musl too, have none of these."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+
+
+def _mallopt() -> Callable[..., int] | None:
+    """The function that sets up malloc, unless the user has done so."""
+    chosen_by_user = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
+    return None if chosen_by_user else _function("mallopt")
 
 
 def keep_memory() -> bool:
@@ -36,11 +47,27 @@ def keep_memory() -> bool:
     >>> keep_memory() == keep_memory()
     True
     """
-    chosen_by_user = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
-    mallopt = _function("mallopt")
-    if mallopt is None or chosen_by_user:
-        return False
-    return bool(mallopt(_M_TRIM_THRESHOLD, KEPT) and mallopt(_M_MMAP_THRESHOLD, LARGEST))
+    mallopt = _mallopt()
+    return mallopt is not None and bool(mallopt(_M_TRIM_THRESHOLD, KEPT) and mallopt(_M_MMAP_THRESHOLD, LARGEST))
+
+
+@contextmanager
+def keeping_large_blocks() -> Iterator[None]:
+    """Of what is asked for while this lasts, glibc keeps blocks of any size, where `keep_memory` works.
+
+    Examples
+    --------
+    >>> with keeping_large_blocks():
+    ...     block = bytearray(64 * 2**20)
+    """
+    if (mallopt := _mallopt()) is None:
+        yield
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    try:
+        yield
+    finally:
+        mallopt(_M_MMAP_MAX, _MMAP_MAX)
 
 
 def give_back_memory() -> None:

@@ -14,7 +14,6 @@ import typer
 from .data.commands import app as data_app
 from .data.commands import stopped, told
 from .errors import DataError
-from .replay import command as replay_command
 from .reproduce import reproduce
 
 __all__ = ["app"]
@@ -88,7 +87,28 @@ def segment(
     typer.echo(f"{out}: {mask.sum()} of {mask.size} pixels, {len(points)} click{'s' * (len(points) != 1)}")
 
 
-app.command("replay")(told()(replay_command))
+@app.command()
+@told()
+def replay(
+    folder: Annotated[Path, typer.Argument(help="A folder of annotations, as the widget saves them.")],
+    out: Annotated[Path, typer.Option(help="Folder for what comes of it, in the same form.")],
+    images: Annotated[Path | None, typer.Option(help="Folder with the images; where they were if left out.")] = None,
+    adapt: Annotated[str | None, typer.Option(help="none, IA, SA or IA+SA; as it was if left out.")] = None,
+    weights: Weights = None,
+    device: Device = None,
+) -> None:
+    """Make every click of a folder of annotations again, and compare the masks."""
+    from .model import load_model
+    from .replay import replay as run
+    from .session import Session
+
+    results = run(folder, out, Session(load_model(weights, device), "none"), images, adapt)
+    for result in results:
+        clicks = f"{result.clicks} click{'s' * (result.clicks != 1)}"
+        typer.echo(f"{result.number}: {result.name}, {clicks}, IoU {result.iou:.3f} with the saved mask")
+    typer.echo(f"{out}: {len(results)} objects, mean IoU {sum(r.iou for r in results) / len(results):.3f}")
+
+
 app.command()(told()(reproduce))
 
 

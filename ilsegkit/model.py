@@ -23,7 +23,7 @@ from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3Plus
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .allocator import keep_memory
+from .allocator import keep_memory, keeping_large_blocks
 from .errors import WeightsError
 from .frozen import FrozenEncoder
 from .threads import fit_threads
@@ -181,6 +181,7 @@ class InteractiveSegmenter(nn.Module):
         """
         return self.decode(self.encode(image, guidance), image.shape[-2:])
 
+    @keeping_large_blocks()
     def encode(self, image: Tensor, guidance: Tensor, frozen: bool = False, count: int | None = None) -> list[Tensor]:
         """The encoder's features, of every stride, for the arguments of `forward`: the first half of it.
 
@@ -224,6 +225,7 @@ class InteractiveSegmenter(nn.Module):
         finally:
             inner.grad_checkpointing = False
 
+    @keeping_large_blocks()
     def decode(self, features: list[Tensor], size: Sequence[int], part: Sequence[float] | None = None) -> Tensor:
         """Logits, ``(batch, 1, *size)``, from `encode`'s features: the second half of `forward`.
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
-
-import typer
+from typing import Any, NamedTuple
 
 from .album import Album
 from .annotator import Annotator
@@ -15,12 +13,10 @@ from .clicks import Click
 from .errors import DataError
 from .images import image_size
 from .metrics import iou
-from .model import load_model
 from .project import Project
 from .records import ObjectRecord, decode_mask
-from .session import Session
 
-__all__ = ["Replayed", "command", "replay"]
+__all__ = ["Replayed", "replay"]
 
 
 class Replayed(NamedTuple):
@@ -117,19 +113,3 @@ def _make_clicks(annotator: Annotator, record: ObjectRecord) -> None:
             annotator.click(together)
             together = []
     annotator.set_threshold(record.threshold)
-
-
-def command(
-    folder: Annotated[Path, typer.Argument(help="A folder of annotations, as the widget saves them.")],
-    out: Annotated[Path, typer.Option(help="Folder for what comes of it, in the same form.")],
-    images: Annotated[Path | None, typer.Option(help="Folder with the images; where they were if left out.")] = None,
-    adapt: Annotated[str | None, typer.Option(help="none, IA, SA or IA+SA; as it was if left out.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights file; the bundled one if left out.")] = None,
-    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is if left out.")] = None,
-) -> None:
-    """Make every click of a folder of annotations again, and compare the masks."""
-    results = replay(folder, out, Session(load_model(weights, device), "none"), images, adapt)
-    for result in results:
-        clicks = f"{result.clicks} click{'s' * (result.clicks != 1)}"
-        typer.echo(f"{result.number}: {result.name}, {clicks}, IoU {result.iou:.3f} with the saved mask")
-    typer.echo(f"{out}: {len(results)} objects, mean IoU {sum(r.iou for r in results) / len(results):.3f}")

@@ -1,3 +1,4 @@
+import json
 import os
 import platform
 import subprocess
@@ -11,27 +12,39 @@ import ilsegkit as ils
 from ilsegkit.adaptation import Adaptation, Settings
 from ilsegkit.allocator import give_back_memory, keep_memory
 
-#: How many pages does the system give for 160 megabytes that have just been freed?
+#: How many pages does the system give for 160 megabytes that have just been freed: of ten blocks, of three large ones, and of
+#: three that the network asks for?
 PAGES = """
-import resource, torch, ilsegkit
+import json, resource, torch, ilsegkit
+from contextlib import nullcontext
+from ilsegkit.allocator import keeping_large_blocks
 ilsegkit.InteractiveSegmenter("Unet:tu-test_resnet")
-for _ in range(3):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    blocks = [torch.ones(2**22) for _ in range(10)]
-    del blocks
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+def pages(count, asked_for):
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        with asked_for():
+            blocks = [torch.ones(40 * 2**20 // count) for _ in range(count)]
+        del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(json.dumps([pages(10, nullcontext), pages(3, nullcontext), pages(3, keeping_large_blocks)]))
 """
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 
 
 def pages(**environment):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
-    return int(subprocess.check_output([sys.executable, "-c", PAGES], env={**inherited, **environment}, text=True))
+    return json.loads(subprocess.check_output([sys.executable, "-c", PAGES], env={**inherited, **environment}, text=True))
 
 
 @glibc
 def test_what_has_been_freed_is_used_again():
-    assert pages() < 0.1 * pages(MALLOC_ARENA_TEST="8")  # glibc's default, chosen by the user, who is left alone
+    small, large, of_network = pages()
+    by_user = pages(MALLOC_ARENA_TEST="8")  # glibc's default, chosen by the user, who is left alone
+    assert small < 0.1 * by_user[0]
+    assert of_network < 0.5 * large
+    assert by_user[2] > 0.9 * by_user[1]
 
 
 @pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])

@@ -1,7 +1,10 @@
 """The command line, run as a user runs it but in this process; a tiny model stands in for the bundled one."""
 
 import errno
+import importlib
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -161,6 +164,18 @@ def test_train_says_which_weights_it_cannot_start_from(folder, tmp_path):
     result = run("train", folder, "--out", tmp_path / "run", "--start", tmp_path / "nothing.safetensors")
     assert result.exit_code == 1
     assert "there is no weights file" in result.output
+
+
+def test_help_does_not_wait_for_pytorch():
+    said = "import ilsegkit.cli, sys; print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", said], text=True).strip() == "False"
+
+
+def test_all_names_of_the_package_are_there():
+    assert all(hasattr(ils, name) for name in [*ils.__all__, *ils._HOMES])
+    assert set(ils.__all__) <= set(dir(ils))
+    assert ils.metrics.iou is importlib.import_module("ilsegkit.metrics").iou
+    assert not hasattr(ils, "nothing")
 
 
 def test_the_version():
