@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 def locked(path: Path, busy: str) -> FileLock:
     """A lock that is held, for the caller to release.
 
-    Some network file systems know no locks, and a lock's file may be another user's; then the work goes on without, as
-    before there were locks. If nothing can be written there at all, the work itself will tell.
+    Some network file systems know no locks, and some folders take no file; then the work goes on without, as before there
+    were locks. If nothing can be written there at all, the work itself will tell.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def locked(path: Path, busy: str) -> FileLock:
     ...     lock = locked(Path(folder) / ".records.lock", "another evaluation is writing these records; wait for it")
     ...     lock.release()
     """
-    lock = FileLock(path)
+    lock = FileLock(path, mode=0o666)  # it stays there, and the next to want it may be another user
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -1,5 +1,7 @@
 """One process at a time, and no lock where there can be none."""
 
+import os
+
 import pytest
 from filelock import FileLock
 
@@ -14,6 +16,13 @@ def test_who_comes_second_is_told(tmp_path):
         locked(tmp_path / ".lock", "another program is at work; wait")
     lock.release()
     locked(tmp_path / ".lock", "").release()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
+def test_another_user_can_have_the_lock_next(tmp_path):
+    locked(tmp_path / ".lock", "").release()
+    left = list(tmp_path.iterdir())  # some releases of filelock remove it
+    assert all(path.stat().st_mode & 0o777 == 0o666 for path in left)
 
 
 @pytest.mark.parametrize("error", [OSError(37, "No locks available"), PermissionError(13, "denied"), NotImplementedError()])
