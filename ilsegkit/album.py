@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set, ValuesView
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
@@ -16,6 +16,7 @@ from PIL import Image
 
 from .data.base import IMAGE_SUFFIXES, images_in
 from .data.sample import Sample
+from .data.store import home_expanded
 from .errors import ImageError
 from .images import fitting_mask, read_image
 
@@ -159,11 +160,18 @@ def _named(images: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
     if isinstance(images, Mapping):
         yield from ((str(name), (images, name)) for name in images)
         return
-    if isinstance(images, str | PathLike) and not Path(images).exists():
+    if isinstance(images, str | PathLike):
+        images = home_expanded(images)
+    if isinstance(images, Path) and not images.exists():
         raise ImageError(f"there is no image file or folder {str(images)!r}; check the path")
-    if isinstance(images, str | PathLike) and Path(images).is_dir():
-        images = images_in(Path(images))
-    several = isinstance(images, Sequence) and not isinstance(images, str)
+    if isinstance(images, Path) and images.is_dir():
+        images = images_in(images)
+    if isinstance(images, Iterator | Set | ValuesView):
+        images = list(images)
+    # Not all that has a length and items is a Sequence: PyTorch's data sets are none. Arrays and tensors are images.
+    several = isinstance(images, Sequence) or (
+        hasattr(images, "__len__") and hasattr(images, "__getitem__") and not hasattr(images, "shape")
+    )
     entries = getattr(images, "entries", None)  # a data set of ours knows the names of its objects without reading them
     taken = set()
     paths = [Path(image) for image in images if isinstance(image, str | PathLike)] if isinstance(images, list | tuple) else []

@@ -118,10 +118,13 @@ class Annotator:
                     ) from error
             if project.current is not None and project.current in album:
                 self.name = project.current
+        self._choices: tuple[str, float] | None = None  # class and threshold before a finished object was opened again
         self._start()
 
     def _start(self) -> None:
         """No clicks, no mask."""
+        if self._choices is not None:
+            (self.class_name, self.threshold), self._choices = self._choices, None
         self._stages: dict[tuple[Click, ...], Stage] = {}  # by the clicks that led there: undo and redo find them again
         # What is no click and can be undone: the clicks after it, and how to take it back.
         self._edits: list[tuple[tuple[Click, ...], Callable[[], str]]] = []
@@ -154,7 +157,7 @@ class Annotator:
     @property
     def busy_with_object(self) -> bool:
         """Whether there is an object that would be lost."""
-        return bool(self.clicks) or self._base is not None
+        return bool(self.clicks) or self._standing is not None
 
     @property
     def can_undo(self) -> bool:
@@ -190,7 +193,7 @@ class Annotator:
 
     def record(self, with_mask: bool = True) -> ObjectRecord:
         """The object at hand, as it is now."""
-        clicks = self.clicks
+        clicks, base = self.clicks, self._standing
         return ObjectRecord(
             clicks=clicks,
             stages=tuple(self._stages.get(clicks[: count + 1]) for count in range(len(clicks))),
@@ -198,7 +201,7 @@ class Annotator:
             adapt=self.session.adapt,
             threshold=self.threshold,
             seeds=self.seeds,
-            start=encode_mask(self._base.mask) if self._base is not None else None,
+            start=encode_mask(base.mask) if base is not None else None,
             mask=encode_mask(self.mask) if with_mask else None,
         )
 
@@ -222,8 +225,8 @@ class Annotator:
         self.opened, self._notice = True, ""
         self.session.set_image(photo.pixels)
         self.name, self.photo, self._objects = name, photo, None
-        self.class_name = photo.class_name or self.class_name
         self._start()
+        self.class_name = photo.class_name or self.class_name
         left = self.project.left_open(name) if self.project is not None else None
         if left is not None:
             with self._or_back_to(left):
@@ -275,14 +278,12 @@ class Annotator:
         if not 0 <= index < len(clicks):
             raise ClickError(f"there is no click number {index + 1} to delete; there are {len(clicks)}")
         rest = clicks[:index] + clicks[index + 1 :]
-        before, shown = self.record(), self.mask
+        before, shown, began = self.record(), self.mask, time.perf_counter()
         with self._or_back_to(before):
             self._replay(rest, on_step)
             self._seeds = self._seeds - (index < self._seeds)
         self._edits.append((rest, lambda: self._bring_back(before)))
-        self._mask = None
-        self.before = shown
-        self._save()
+        self._changed(shown, time.perf_counter() - began)
         return f"Click {index + 1} is deleted; z brings it back. {self.summary()}"
 
     def reset(self) -> str:
@@ -317,7 +318,7 @@ class Annotator:
         if self._objects is not None:
             self._objects = np.where(mask, np.uint16(len(self.finished[self.name])), self._objects)
         self._start()
-        self._save(learned=True)
+        self._save(self.session if "SA" in self.session.adapt else None)
         place = f"saved in {self.project.folder.name!r}" if self.project is not None else "kept in .masks"
         return f"Object {len(self.finished[self.name])} of {self.name!r} is finished and {place}.{notice}"
 
@@ -344,13 +345,16 @@ class Annotator:
         if value == self.threshold:
             return self.summary()
         shown, self.threshold = self.mask, value
-        self._mask, self.before = None, shown
-        self._save()
+        if self._choices is not None:
+            self._choices = self._choices[0], value
+        self._shown_anew(shown)
         return self.summary()
 
     def set_class(self, name: str) -> str:
-        """Say what the object at hand is."""
+        """Say what the object at hand is, and those after it."""
         self.class_name = name
+        if self._choices is not None:
+            self._choices = name, self._choices[1]
         self._save()
         return self.summary()
 
@@ -392,8 +396,10 @@ class Annotator:
         """Make a finished object of this image the object at hand again; `undo` puts it back, as it was."""
         record = self._finished_object(index)
         said = self._put_away()
+        choices = self.class_name, self.threshold
         with self._or_back_to(None):
             self._restore(record, on_step)
+        self._choices = choices
         self._forget(index)
         self._edits.append((self.clicks, lambda: self._close(index, record)))
         self._save()
@@ -409,6 +415,14 @@ class Annotator:
         self._edits.append((self.clicks, lambda: self._put_back(index, record)))
         self._save()
         return f"Object {index + 1} of {self.name!r} is removed; z brings it back."
+
+    def forget(self) -> str:
+        """Begin anew with the initial model; an object at hand is finished first, finished ones stay."""
+        said = self._put_away()
+        self.session.forget()
+        self._start()
+        self._save(self.session)
+        return f"{said} What was learned is forgotten.".lstrip()
 
     def summary(self) -> str:
         """One line on the object at hand."""
@@ -433,27 +447,41 @@ class Annotator:
 
         `threshold` is the one at which `predicted` is cut, if not at the present one.
         """
-        if self._base is None:
+        base = self._standing
+        if base is None:
             return predicted
         if threshold is None:
-            threshold = self.threshold if self._base.threshold is None else self._base.threshold
-        said = self._base.probability > threshold
-        return np.where(predicted == said, self._base.mask, predicted)
+            threshold = self.threshold if base.threshold is None else base.threshold
+        return np.where(predicted == (base.probability > threshold), base.mask, predicted)
+
+    @property
+    def _standing(self) -> _Base | None:
+        """The mask that was started from; one that clicks made here goes with the last of them."""
+        base = self._base
+        return base if base is None or base.threshold is None or self.clicks else None
 
     def _changed(self, before: np.ndarray, seconds: float) -> None:
-        """A click was answered: note what came of it."""
+        """The model has answered the clicks: note what came of the last."""
         self._mask, self.before = None, before
+        self._note(round(seconds, 3), round(float(np.mean(self.mask != before)), 6))
+        self._save()
+
+    def _shown_anew(self, before: np.ndarray) -> None:
+        """The mask is another one, and so is what is noted of it with the last click."""
+        self._mask, self.before = None, before
+        if (stage := self._stages.get(self.clicks)) is not None:
+            self._note(stage.seconds, stage.changed)
+        self._save()
+
+    def _note(self, seconds: float, changed: float) -> None:
         mask = self.mask
         truth = None if self.photo.truth is None else round(iou(mask, self.photo.truth, self.photo.ignore), 5)
-        changed = float(np.mean(mask != before))
-        self._stages[self.clicks] = Stage(encode_mask(shrunk(mask, STAGE_SIDE)), round(seconds, 3), round(changed, 6), truth)
-        self._save()
+        self._stages[self.clicks] = Stage(encode_mask(shrunk(mask, STAGE_SIDE)), seconds, changed, truth)
 
     def _stepped(self, step: Callable[[], object]) -> str:
         shown = self.mask
         step()
-        self._mask, self.before = None, shown
-        self._save()
+        self._shown_anew(shown)
         return self.summary()
 
     @property
@@ -499,7 +527,8 @@ class Annotator:
         self._base = None
         mask = None if record.mask is None else decode_mask(record.mask)
         if mask is not None and (mask != self._predicted()).any():
-            self._base = _Base(mask, self.session.probability, self.threshold)
+            given = record.seeds > 0 or not record.clicks
+            self._base = _Base(mask, self.session.probability, None if given else self.threshold)
         self._mask = None
         self.before = self.mask
 
@@ -539,13 +568,12 @@ class Annotator:
         if self.project is not None:
             self.project.flush()
 
-    def _save(self, learned: bool = False) -> None:
-        """To the project, if there is one; what is at hand before an image is opened, is somebody else's."""
+    def _save(self, learned: Any = None) -> None:
+        """To the project, if there is one, and what a session has learned; before an image is opened, none of it is ours."""
         if self.project is None or not self.opened:
             return
         left = self.record() if self.busy_with_object else None
-        session = self.session if learned and "SA" in self.session.adapt else None
-        self.project.save(self.name, self.photo.pixels.shape[:2], self.finished[self.name], left, session)
+        self.project.save(self.name, self.photo.pixels.shape[:2], self.finished[self.name], left, learned)
 
 
 def clicks_needed(record: ObjectRecord, target: float | None) -> int:

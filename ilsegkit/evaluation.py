@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from .clicks import RULES, next_click
 from .data.sample import Sample
+from .data.store import home_expanded
 from .errors import DataError
 from .lock import locked
 from .metrics import clicks_to_reach, iou, iou_after
@@ -197,7 +198,7 @@ def evaluate(
     log = None
     if records is not None:
         header = {"target_iou": target_iou, "max_clicks": max_clicks, "rule": rule, **_identity(dataset, session)}
-        log = _Records(Path(records), header, session, _object_ids(dataset))
+        log = _Records(home_expanded(records), header, session, _object_ids(dataset))
     done = log.done if log else []
     way = "fixed" if session.adapt == "none" else session.adapt
     bar = tqdm(total=len(dataset), initial=len(done), desc=way, unit="object", disable=not progress, leave=False)

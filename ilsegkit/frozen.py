@@ -88,10 +88,12 @@ def _pairs(encoder: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     for block in encoder.modules():
         convolution = None
         for part in block.children():
+            if isinstance(part, nn.BatchNorm2d) and convolution is not None:
+                yield convolution, part
             if isinstance(part, nn.Conv2d):
                 convolution = part
-            elif isinstance(part, nn.BatchNorm2d) and convolution is not None:
-                yield convolution, part
+            elif any(True for _ in part.parameters()):  # its norm has been, or is of another kind of convolution
+                convolution = None
 
 
 def _first_stages(encoder: nn.Module, count: int) -> nn.Module:

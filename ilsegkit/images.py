@@ -57,9 +57,12 @@ def read_image(source: str | PathLike[str] | Image.Image | np.ndarray | Any) -> 
             raise ImageError(f"{fspath(path)!r} cannot be used: {error}") from None
     if isinstance(source, Image.Image):
         orientation = _orientation(source)
-        if source.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "LAB"):
-            source = source.convert("RGBA" if source.mode in ("P", "LA", "PA") else "RGB")
-        source = _upright(np.asarray(source), orientation)
+        try:
+            if source.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "LAB"):
+                source = source.convert("RGBA" if source.mode in ("P", "LA", "PA") else "RGB")
+            source = _upright(np.asarray(source), orientation)
+        except (OSError, SyntaxError, ValueError) as error:  # it is decoded only now
+            raise ImageError(f"this image cannot be decoded ({error}); is its file damaged, or closed?") from error
     try:
         array = np.asarray(source)
     except (ValueError, OSError) as error:

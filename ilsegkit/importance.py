@@ -77,8 +77,12 @@ def estimate_importance(
     content = hashlib.sha256(first.object_id.encode() + first.image.tobytes() + first.mask.tobytes()).hexdigest()
     about = {"seed": seed, "count": count, "objects": len(dataset), "first": content, "model": fingerprint(model)}
     if path is not None and path.is_file():
-        state = torch.load(path, map_location=model.device, weights_only=True)
-        if state.get("about") != about:
+        try:
+            state = torch.load(path, map_location=model.device, weights_only=True)
+            made = state.get("about")
+        except Exception as error:  # torch raises whatever its readers raise
+            raise DataError(f"{str(path)!r} cannot be read ({error!r:.100}); remove it to begin anew") from error
+        if made != about:
             raise DataError(
                 f"{str(path)!r} is of another model, other objects, another seed or number of them; remove it, or name "
                 "another file"

@@ -73,6 +73,7 @@ class LiveAnnotator(Page):
         self._still = StillPicture()
         self._last_step = 0.0
         self._failures: list[Exception] = []
+        self._retired = ""
         super().__init__(modes=MODES, classes=list(annotator.classes), names=list(annotator.album), target_iou=target_iou)
         self.on_msg(self._on_message)
         self.observe(self._on_wish, ["compare", "panel"])
@@ -83,6 +84,7 @@ class LiveAnnotator(Page):
         """Do nothing any more, and say why."""
         self._worker.retire()
         self._errands.retire()
+        self._retired = why
         self._say(why, "error")
 
     def let_go(self) -> None:
@@ -124,6 +126,8 @@ class LiveAnnotator(Page):
             self._ask("look", seen=self._name)
 
     def _ask(self, action: str, value: Any = None, seen: str | None = None) -> None:
+        if self._retired and seen is None:
+            raise DataError(self._retired)
         self._worker.ask(Request(action, value, seen))
         if action == "click":
             self._show_points()  # the dot does not wait for the model
@@ -175,7 +179,7 @@ class LiveAnnotator(Page):
 
     def _prepare(self) -> None:
         """Use the time in which the user looks."""
-        if self._worker.waiting() or self._worker.retired:
+        if self._worker.waiting() or self._worker.retired or not self._annotator.opened:
             return
         try:
             self.session.prepare()
@@ -234,6 +238,8 @@ class LiveAnnotator(Page):
                 return self._go(value) if value != do.name or not do.opened or request.action == "open" else None
             case "next":
                 return self._next(int(value)) if len(do.album) > 1 else "There is only this image."
+            case "forget":
+                return do.forget()
             case "look":
                 return None
         raise ValueError(f"the page asked for {request.action!r}, which there is not")
@@ -255,7 +261,9 @@ class LiveAnnotator(Page):
                     raise  # it can be opened; something else went wrong
                 problems.append(problem)
             name = self._annotator.album.after(name, 1 if steps > 0 else -1)
-        raise problems[0]
+        if problems:
+            raise problems[0]
+        return self._annotator.summary()  # so many steps that it is the same photo
 
     def _which(self, request: Request) -> int | None:
         """Which point or object is meant. Code counts them; the page, which may lag behind, says what it saw."""

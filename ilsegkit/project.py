@@ -32,6 +32,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from .album import Album
+from .data.store import home_expanded
 from .drawing import OBJECT_COLOURS
 from .errors import DataError
 from .evaluation import fingerprint
@@ -81,7 +82,7 @@ class Project:
     """
 
     def __init__(self, folder: str | PathLike[str], album: Album | None = None, classes: Sequence[str] = ()) -> None:
-        self.folder, self.classes = Path(folder), list(classes)
+        self.folder, self.classes = home_expanded(folder), list(classes)
         self._album = album
         self._stems: dict[str, str] = {}  # of the files for each image
         self._sizes: dict[str, tuple[int, int]] = {}

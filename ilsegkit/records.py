@@ -160,6 +160,8 @@ class ObjectRecord:
         try:
             clicks = tuple(Click(float(x), float(y), bool(label)) for x, y, label in content["clicks"])
             stages = tuple(None if stage is None else Stage(**stage) for stage in content["stages"])
+            if len(stages) != len(clicks):
+                raise ValueError(f"{len(clicks)} clicks, but {len(stages)} stages")
             return cls(**{**content, "clicks": clicks, "stages": stages})
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"this is no record of clicks ({error!r:.200}); give a file that the widget has written") from error

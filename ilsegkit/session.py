@@ -61,6 +61,11 @@ class Session:
     seed : int, optional
         For the random choices of SA.
 
+    Raises
+    ------
+    WeightsError
+        If the model is none, or does not compute with 32 bits.
+
     Attributes
     ----------
     image : ndarray of uint8, (height, width, 3), or None
@@ -87,6 +92,8 @@ class Session:
         if isinstance(model, str | PathLike):
             raise WeightsError(f"a session takes a model, not the file it is in; write Session(load_model({fspath(model)!r}))")
         model = load_model() if model is None else model
+        if (kind := next(model.parameters()).dtype) != torch.float32:
+            raise WeightsError(f"a session computes with numbers of 32 bits, and this model is {kind}; give it model.float()")
         # A copy of all but the importance, which never changes.
         self.model: InteractiveSegmenter = copy.deepcopy(model, {id(model.importance): model.importance}).eval()
         self.adaptation = Adaptation()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from .annotator import Annotator
 from .clicks import Click
 from .contest import Contest, hold_contest, person_results
 from .data.sample import Sample
+from .data.store import home_expanded
 from .drawing import save_story
 from .errors import DataError, ImageError
 from .evaluation import Results
@@ -90,18 +90,18 @@ class ClickSegmenter(LiveAnnotator):
             raise DataError("the widget takes a session, not a model; write ClickSegmenter(Session(model), ...)")
         enable_colab()
         self.album = Album(images, truth, start)
-        self._folder = None if folder is None else Path(folder).resolve()
+        folder = None if folder is None else home_expanded(folder)
+        self._folder = None if folder is None else folder.resolve()
         if isinstance(classes, str):
             classes = [classes]
         project = Project(folder, self.album, classes or ()) if folder is not None else None
         first, damaged = self._first(None if project is None else project.current)
-        others = self._take_over(session)
+        others, lost = self._take_over(session)
         if others and folder is not None:
             project = Project(folder, self.album, classes or ())  # the other may have saved in the meantime
-        lost = sum(len(records) for other in others if other._folder is None for records in other.records.values())
         if lost:
             damaged += f" Finished objects of the widget before that are not in this one: {lost}; folder=... would keep them."
-        names = project.classes if project is not None else ("object",) if classes is None else classes
+        names = project.classes if project is not None else classes or ("object",)
         annotator = Annotator(session, self.album, project, names)
         annotator.begin_with(first, damaged.strip())
         super().__init__(annotator, target_iou)
@@ -120,21 +120,25 @@ class ClickSegmenter(LiveAnnotator):
                 return str(name), " ".join(skipped(error) for error in problems)
         raise problems[0]
 
-    def _take_over(self, session: Any) -> list[ClickSegmenter]:
-        """Become the only user of the session and the folder; give those there were before."""
+    def _take_over(self, session: Any) -> tuple[list[ClickSegmenter], int]:
+        """Become the only user of session and folder; give those there were, and how many of their objects no folder has."""
         others = [
             other
             for other in _IN_USE
             if other.session is session or (self._folder is not None and other._folder == self._folder)
         ]
+        lost = 0
         for other in others:
+            if other._folder is None:
+                lost += sum(len(records) for records in other.records.values())
+                lost += sum(request.action == "finish" for request in other._worker.waiting())
             what = "session" if other.session is session else "folder"
             other.retire(f"Another ClickSegmenter uses this {what} now. Run the cell again to get it back.")
             other._worker.wait()  # it stops at its next step, and saves no more after that
             other._annotator.flush()  # or it would be lost with it; if it cannot be saved, the cell can be run again
             other.let_go()
             _IN_USE.discard(other)
-        return others
+        return others, lost
 
     def __repr__(self) -> str:
         with self._guard:
@@ -222,6 +226,10 @@ class ClickSegmenter(LiveAnnotator):
         """Drop a finished object of this image, by its number from 0; `undo` brings it back."""
         self._ask("remove", index)
 
+    def forget(self) -> None:
+        """Drop what was learned from finished objects, also in the folder; the one at hand is finished first."""
+        self._ask("forget")
+
     def stop(self) -> None:
         """Stop learning from the click at hand; what was learned so far is kept."""
         self._worker.stopping.set()
@@ -281,7 +289,7 @@ class ClickSegmenter(LiveAnnotator):
             A miss counts as this many.
         """
         if self.session is None:
-            raise DataError("another ClickSegmenter has taken over, and its robot is to be asked; use that one")
+            raise DataError("this widget has let go of its session, which the robot needs; ask the one that has it now")
         person = self.results(max_clicks=max_clicks)
         samples, done = [], []
         for record in person.records:
@@ -296,11 +304,20 @@ class ClickSegmenter(LiveAnnotator):
         return hold_contest(person, samples, robot, rule)
 
     def close(self) -> None:
-        """Take the widget from the page and let go of the session."""
-        if self._built:
-            if not self._worker.waiting():
-                self._annotator.flush()
-            self.retire("This widget is closed.")
+        """Do what was asked for, take the widget from the page, and let go of the session; the finished objects stay.
+
+        Raises
+        ------
+        DataError
+            If something cannot be saved; the widget stays, and it can be tried again.
+        """
+        if self._built and not self._retired:
+            if not self._worker.is_this_thread():
+                self._worker.wait()
+            self._annotator.flush()
+            self.retire("This widget is closed; run the cell again for a new one.")
+            self.let_go()
+            _IN_USE.discard(self)
             self.stage.close()
         super().close()
 

@@ -138,6 +138,10 @@ class FakeSession:
         self.reset()
         return mask
 
+    def forget(self):
+        self.objects = 0
+        self.reset()
+
     def state_dict(self):
         return {"objects": self.objects}
 

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch.utils.data import Subset
 
 from ilsegkit.album import Album
 from ilsegkit.data import Sample
@@ -23,6 +25,10 @@ def test_whatever_is_given_gets_names(tmp_path):
     assert list(Album(["p/0.png", "q/0.png", "1.png"])) == ["p/0.png", "q/0.png", "1.png"]
     assert list(Album(["o/0.png", "q/0.png"])) == ["o/0.png", "q/0.png"]
     assert list(Album({1: PHOTO})) == ["1"]
+    assert list(Album(tmp_path.glob("*.jpg"))) == ["a.jpg"]
+    assert list(Album({"x": PHOTO}.values())) == ["image 1"]
+    assert list(Album(Subset([PHOTO, PHOTO, PHOTO], [0, 2]))) == ["image 1", "image 2"]
+    assert list(Album(torch.zeros(3, 40, 60, 3))) == ["image 1"]
     assert list(Album(tmp_path)) == ["a.jpg", "b.png"]  # a folder: its images, by name
     mask = np.ones((40, 60), bool)
     album = Album([Sample(PHOTO, mask, "cat:1", class_name="cat")])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from fake_session import FakeSession
 
 from ilsegkit.album import Album
@@ -10,7 +11,8 @@ from ilsegkit.clicks import Click
 from ilsegkit.data import Sample
 from ilsegkit.errors import ClickError, DataError, ImageError
 from ilsegkit.images import write_mask
-from ilsegkit.records import ObjectRecord, Stage, decode_mask, numbered
+from ilsegkit.project import Project
+from ilsegkit.records import ObjectRecord, Stage, decode_mask, encode_mask, numbered
 from ilsegkit.session import Session
 
 PHOTO = np.full((100, 200, 3), 128, np.uint8)
@@ -461,6 +463,98 @@ def test_the_threshold_also_changes_an_object_that_was_opened_again(annotator, s
     np.testing.assert_array_equal(annotator.mask, square(A, reach=6))
     annotator.set_threshold(0.5)
     np.testing.assert_array_equal(annotator.mask, square(A))
+
+
+def test_the_iou_is_of_the_mask_as_it_is(session):
+    truth = square(A, reach=5)
+    annotator = Annotator(session, Album({"one": PHOTO}, {"one": truth}))
+    annotator.open("one")
+    annotator.click([B])
+    annotator.click([A])
+    annotator.delete(0)
+    assert annotator.record().ious == [pytest.approx(121 / 441, abs=1e-4)]
+    assert "IoU 0.274" in annotator.set_threshold(0.5)
+    assert "IoU 1.000" in annotator.set_threshold(0.7)
+    np.testing.assert_array_equal(decode_mask(annotator.record().stages[0].mask), truth)
+    annotator.click([C])
+    annotator.set_threshold(0.5)
+    annotator.undo()
+    assert annotator.record().ious == [pytest.approx(121 / 441, abs=1e-4)]
+    annotator.set_threshold(0.7)
+    annotator.finish()
+    assert annotator.finished["one"][0].ious == [1.0]
+
+
+@pytest.mark.parametrize("take_out", [lambda a: a.delete(0), lambda a: a.undo()])
+def test_a_mask_that_clicks_made_goes_with_the_last_of_them(annotator, session, tmp_path, take_out):
+    annotator.click([A])
+    annotator.finish()
+    session.reach = 12  # by now the model says something else
+    annotator.reopen(0)
+    again = Annotator(session, annotator.album, Project(tmp_path, annotator.album))
+    again.open("one")
+    again.finished, again.order = annotator.finished, annotator.order
+    again._restore(ObjectRecord((A,), mask=encode_mask(square(A))))
+    np.testing.assert_array_equal(again.mask, square(A))
+    take_out(again)
+    assert (again.clicks, again.mask.any(), again.busy_with_object, again.summary()) == ((), False, False, "")
+    assert "nothing to finish" in again.finish()
+    again.redo() if session.can_redo else again.undo()
+    np.testing.assert_array_equal(again.mask, square(A))
+
+
+def test_a_mask_that_was_given_stands_at_every_threshold_the_next_day_too(session, tmp_path):
+    album, start = Album({"one": PHOTO}), square(A, reach=25)
+    annotator = Annotator(session, album, Project(tmp_path, album))
+    annotator.open("one")
+    annotator.start_from(start)
+    session.reach = 12
+    tomorrow = Annotator(session, album, Project(tmp_path, album))
+    tomorrow.open("one")
+    np.testing.assert_array_equal(tomorrow.mask, start)
+    tomorrow.set_threshold(0.7)
+    np.testing.assert_array_equal(tomorrow.mask, start)
+
+
+def test_class_and_threshold_of_an_object_opened_again_are_its_own(annotator):
+    annotator.set_class("dog")
+    annotator.click([A])
+    annotator.set_threshold(0.7)
+    annotator.finish()
+    annotator.set_class("cat")
+    annotator.set_threshold(0.5)
+    for leave in (annotator.undo, annotator.finish, annotator.reset):
+        annotator.reopen(0)
+        assert (annotator.class_name, annotator.threshold) == ("dog", 0.7)
+        leave()
+        assert (annotator.class_name, annotator.threshold) == ("cat", 0.5)
+    annotator.undo()
+    assert (annotator.class_name, annotator.threshold) == ("dog", 0.7)
+    annotator.set_class("cow")  # chosen by hand: for this one, and those after it
+    annotator.finish()
+    assert (annotator.finished["one"][0].class_name, annotator.class_name, annotator.threshold) == ("cow", "cow", 0.7)
+
+
+def test_what_was_learned_is_forgotten_in_the_folder_too(tiny_model, tmp_path):
+    album = Album({"one": PHOTO})
+
+    def begin():
+        annotator = Annotator(Session(tiny_model, "IA+SA"), album, Project(tmp_path, album))
+        annotator.open("one")
+        return annotator, annotator.session
+
+    annotator, _ = begin()
+    annotator.click([A])
+    if not annotator.mask.any():
+        annotator.start_from(square(A))
+    annotator.finish()
+    assert begin()[1].objects == 1
+    annotator.start_from(square(B))
+    assert annotator.forget().endswith("is finished and saved in " + repr(tmp_path.name) + ". What was learned is forgotten.")
+    assert (annotator.clicks, annotator.busy_with_object, len(annotator.finished["one"])) == ((), False, 2)
+    _, session = begin()
+    assert session.objects == 0
+    assert all(torch.equal(a, b) for a, b in zip(session.model.parameters(), tiny_model.parameters(), strict=True))
 
 
 def test_images_of_the_same_name_in_folders_of_the_same_name_are_told_apart(tmp_path):

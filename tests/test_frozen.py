@@ -13,6 +13,7 @@ ENCODERS = [
     ("tu-test_efficientnet", {}),
     ("tu-efficientnet_es", {}),  # blocks of other kinds
     ("tu-mobilenetv2_050", {}),
+    ("tu-mixnet_s", {}),  # convolutions of another kind have norms, too
     ("resnet18", {}),  # run as it is
 ]
 

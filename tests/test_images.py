@@ -21,6 +21,13 @@ class TestReadImage:
             assert image.dtype == np.uint8
             np.testing.assert_array_equal(image, PHOTO)
 
+    def test_a_damaged_file_that_pil_has_opened(self, tmp_path):
+        path = tmp_path / "a.jpg"
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+        path.write_bytes(path.read_bytes()[:-500])
+        with pytest.raises(ImageError, match="cannot be decoded"):
+            read_image(Image.open(path))
+
     def test_the_result_is_a_copy(self):
         source = PHOTO.copy()
         image = read_image(source)

@@ -53,6 +53,12 @@ def test_it_goes_on_where_it_was_stopped(tiny_model, squares, tmp_path, monkeypa
     assert not path.exists()
 
 
+def test_a_damaged_checkpoint_is_told(tiny_model, squares, tmp_path):
+    (tmp_path / "state").write_bytes(b"no checkpoint")
+    with pytest.raises(DataError, match=r"cannot be read .* remove it"):
+        estimate_importance(tiny_model, squares(1), checkpoint=tmp_path / "state")
+
+
 def test_no_objects(tiny_model):
     with pytest.raises(DataError, match="no object"):
         estimate_importance(tiny_model, [])

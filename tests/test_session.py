@@ -136,6 +136,11 @@ def test_sa_hides_clicks_from_the_network_but_not_from_the_loss(tiny_model, monk
     assert np.array_equal(seen[0][2].numpy() > 0, mask)  # 48 x 64 is the frame's size
 
 
+def test_a_model_of_16_bits_is_refused(tiny_model):
+    with pytest.raises(WeightsError, match=r"give it model\.float\(\)"):
+        ils.Session(tiny_model.bfloat16())
+
+
 def test_the_mode_can_change_in_the_middle_of_an_object(session, tiny_model):
     session.click(20, 20)
     session.adapt = "none"

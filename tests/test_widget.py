@@ -801,11 +801,12 @@ def test_a_second_widget_takes_the_folder_over(tmp_path):
     assert (second.photo_info["name"], second.clicks) == ("two", (Click(5, 5),))  # what the first had at hand is saved
     assert "Another ClickSegmenter uses this folder" in said(first)
     record = (tmp_path / "done" / "clicks" / "two.json").read_bytes()
-    first.click(7, 7)
+    with pytest.raises(DataError, match="Another ClickSegmenter uses this folder"):
+        first.click(7, 7)
     first.wait(5)
     assert (tmp_path / "done" / "clicks" / "two.json").read_bytes() == record
     assert first.mask.shape == PHOTO.shape[:2]
-    with pytest.raises(DataError, match="has taken over"):
+    with pytest.raises(DataError, match="has let go of its session"):
         first.against_robot()
     left, old = weakref.ref(old), None
     gc.collect()
@@ -981,6 +982,49 @@ def test_without_the_extra_its_name_is_told(monkeypatch):
     with pytest.raises(MissingExtraError, match=r"the widget needs packages .* of the extra 'lab'.*pip install -e '\.\[lab\]'"):
         ilsegkit.ClickSegmenter  # noqa: B018
     exec("from ilsegkit import *", {})
+
+
+def test_what_was_asked_for_is_done_before_it_is_closed(session, tmp_path):
+    segmenter = ClickSegmenter(session, {"one": PHOTO}, folder=tmp_path)
+    segmenter.click(100, 50)
+    segmenter.finish()
+    segmenter.close()
+    assert [record.clicks for record in Project(tmp_path).finished["one"]] == [(Click(100, 50),)]
+    assert len(segmenter.masks["one"]) == 1
+    assert segmenter.session is None
+    with pytest.raises(DataError, match="This widget is closed"):
+        segmenter.finish()
+    segmenter.close()
+
+
+def test_any_number_of_steps_leads_to_a_photo(session):
+    segmenter = ClickSegmenter(session, {"one": PHOTO, "two": PHOTO})
+    for steps, name in ((0, "one"), (2, "one"), (-2, "one"), (3, "two"), (-1, "one")):
+        segmenter.next(steps)
+        segmenter.wait(5)
+        assert segmenter.photo_info["name"] == name
+    segmenter.close()
+
+
+def test_forgetting_is_asked_of_the_widget(session):
+    segmenter = ClickSegmenter(session, {"one": PHOTO}, classes=[])
+    segmenter.click(100, 50)
+    segmenter.forget()
+    segmenter.wait(5)
+    assert (session.objects, segmenter.clicks, segmenter.mask.any()) == (0, (), False)
+    assert [record.class_name for record in segmenter.records["one"]] == ["object"]
+    assert said(segmenter).endswith("What was learned is forgotten.")
+    segmenter.close()
+
+
+def test_the_home_folder_can_be_written_in_short(session, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    segmenter = ClickSegmenter(session, "~/a.png", folder="~/done")
+    segmenter.wait(5)
+    segmenter.close()
+    assert (tmp_path / "done" / "project.json").is_file()
 
 
 def test_finished_objects_that_no_folder_keeps_are_spoken_of(session):

@@ -23,7 +23,8 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
     """Write ``images/NAME`` and ``masks/NAME.png``, and ``instances.json`` with the objects and their classes.
 
     Photos are copied as they are. A mask holds one number for each object, 0 for background and 255 for pixels to ignore;
-    where objects overlap, the later one wins. What is there already is not written again, so a stopped export goes on.
+    where objects overlap, the later one wins. A stopped export goes on; one that was complete is written again, with the masks
+    of now.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
         if before.get(name, classes[name]) != classes[name]:
             raise DataError(f"{str(folder)!r} holds an export with other objects of {name!r}; name an empty folder")
         image, mask = folder / "images" / f"{name}{first.image.suffix}", folder / "masks" / f"{name}.png"
-        if not mask.is_file():  # it is written last
+        if before or not mask.is_file():  # it is written last; where an export is complete, masks may have changed since
             _into(image, lambda path, source=first.image: shutil.copyfile(source, path))
             labels = _labels(dataset, group)
             _into(mask, lambda path, labels=labels: Image.fromarray(labels).save(path, format="PNG"))

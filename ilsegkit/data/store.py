@@ -57,7 +57,7 @@ class Place(NamedTuple):
     missing: int
 
 
-def _home_expanded(path: str | PathLike[str]) -> Path:
+def home_expanded(path: str | PathLike[str]) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -66,14 +66,14 @@ def _home_expanded(path: str | PathLike[str]) -> Path:
 
 def own_root(root: str | PathLike[str] | None = None) -> Path:
     """The root that downloads go to: the one given, else the user's cache."""
-    return _home_expanded(root) if root is not None else Path(pooch.os_cache("ilsegkit"))
+    return home_expanded(root) if root is not None else Path(pooch.os_cache("ilsegkit"))
 
 
 def roots(root: str | PathLike[str] | None = None) -> list[Path]:
     """The roots that are searched, in order: the one given, or the shared ones and then the user's cache."""
     if root is not None:
         return [own_root(root)]
-    shared = [_home_expanded(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+    shared = [home_expanded(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
     return [*shared, own_root()]
 
 

@@ -629,6 +629,15 @@ def test_an_export_of_other_objects_is_not_mixed_with_it(tmp_path):
     assert next((tmp_path / "out" / "masks").iterdir()).read_bytes() == mask
 
 
+def test_a_complete_export_is_written_again(training_set, tmp_path):
+    export(training_set, tmp_path / "out", progress=False)
+    mask = tmp_path / "out" / "masks" / "2007_000032.png"
+    before = mask.read_bytes()
+    mask.write_bytes(b"as it was before it was corrected")
+    export(training_set, tmp_path / "out", progress=False)
+    assert mask.read_bytes() == before
+
+
 def test_an_export_leaves_other_peoples_listings_alone(training_set, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
