@@ -76,7 +76,9 @@ class Album:
         self._sources = dict(_named(images))
         self._decoding = Lock()
         if not self._sources and isinstance(images, str | PathLike):
-            raise ImageError(f"there is no image in {str(images)!r}; give a folder with files of {', '.join(IMAGE_SUFFIXES)}")
+            raise ImageError(
+                f"there is no image in {str(images)!r}; give a folder with files of {', '.join(sorted(IMAGE_SUFFIXES))}"
+            )
         if not self._sources:
             raise ImageError("there is no image to click on; give one image, a list, a folder, or a dict of names and images")
         self._truth, self._start = dict(truth or {}), dict(start or {})

@@ -85,7 +85,7 @@ class Annotator:
         self, session: Any, album: Album, project: Project | None = None, classes: Sequence[str] = ("object",)
     ) -> None:
         self.session, self.album, self.project = session, album, project
-        self.classes = tuple(classes)
+        self.classes = class_names(classes)
         if not self.classes:
             raise DataError("classes is empty; give at least one name, or leave it out")
         self.class_name, self.threshold = self.classes[0], 0.5
@@ -352,7 +352,7 @@ class Annotator:
 
     def set_class(self, name: str) -> str:
         """Say what the object at hand is, and those after it."""
-        self.class_name = name
+        [self.class_name] = [name] = class_names([name])
         if self._choices is not None:
             self._choices = name, self._choices[1]
         self._save()
@@ -574,6 +574,19 @@ class Annotator:
             return
         left = self.record() if self.busy_with_object else None
         self.project.save(self.name, self.photo.pixels.shape[:2], self.finished[self.name], left, learned)
+
+
+def class_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes without blanks around them, each once.
+
+    Raises
+    ------
+    DataError
+        If one is no text, or has nothing in it.
+    """
+    if wrong := [name for name in names if not isinstance(name, str) or not name.strip()]:
+        raise DataError(f"{wrong[0]!r} is no name of a class; give text that can be read")
+    return tuple(dict.fromkeys(name.strip() for name in names))
 
 
 def clicks_needed(record: ObjectRecord, target: float | None) -> int:

@@ -76,15 +76,18 @@ def segment(
     pixels = read_image(image)
     if out.exists() and out.samefile(image):
         raise DataError(f"{str(out)!r} is the image itself, and the mask would take its place; name another file")
-    points = read_clicks(clicks, pixels.shape[:2])
+    record = read_clicks(clicks, pixels.shape[:2])
     session = Session(load_model(weights, device), adapt)
     session.set_image(pixels)
-    for click in points:
-        mask = session.click(*click)
+    for click in record.clicks:
+        session.click(*click)
         if session.notice:
             typer.echo(session.notice, err=True)
+    if record.start is not None:
+        typer.echo("the mask that the object was started from is left out; 'ilsegkit replay' takes it into account", err=True)
+    mask, count = session.probability > record.threshold, len(record.clicks)
     write_mask(out, mask)
-    typer.echo(f"{out}: {mask.sum()} of {mask.size} pixels, {len(points)} click{'s' * (len(points) != 1)}")
+    typer.echo(f"{out}: {mask.sum()} of {mask.size} pixels, {count} click{'s' * (count != 1)}")
 
 
 @app.command()

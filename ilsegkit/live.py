@@ -227,7 +227,7 @@ class LiveAnnotator(Page):
             case "threshold":
                 return do.set_threshold(float(value))
             case "class":
-                return do.set_class(str(value))
+                return do.set_class(value)
             case "start_from":
                 return do.start_from(value, self._on_step)
             case "reopen":

@@ -39,7 +39,8 @@ def locked(path: Path, busy: str) -> FileLock:
     ...     lock = locked(Path(folder) / ".records.lock", "another evaluation is writing these records; wait for it")
     ...     lock.release()
     """
-    lock = FileLock(path, mode=0o666)  # it stays there, and the next to want it may be another user
+    # It stays there, and the next to want it may be another user; and another thread may release it.
+    lock = FileLock(path, mode=0o666, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:

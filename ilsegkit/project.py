@@ -138,8 +138,14 @@ class Project:
         for name in self._stems:
             if self._album is not None and name not in self._album and (self.finished.get(name) or name in self._open):
                 gone[_plain(name)].append(name)
+        at = {path: name for names in gone.values() for name in names if (path := self._paths.get(name)) is not None}
         for new in self._album or ():
-            names = gone.pop(_plain(new), []) if new not in self._stems else []
+            if new in self._stems:
+                continue
+            names = gone.pop(_plain(new), [])
+            source = self._source(new)
+            if len(names) != 1 and source in at:  # the file has another name today, as one in another folder is called the same
+                names = [at.pop(source)]
             if len(names) != 1:  # of two, who knows which
                 continue
             old = names[0]
@@ -207,6 +213,25 @@ class Project:
         """The object of an image that was begun and not finished."""
         return self._open.get(name)
 
+    def images_folder(self) -> Path:
+        """The folder that the images' names are relative to.
+
+        Raises
+        ------
+        DataError
+            If there is none: images of several folders, or none that were files.
+        """
+        folders = set()
+        for name in (name for name, records in self.finished.items() if records):
+            path, inside = self._paths.get(name), Path(name)
+            whole = path is not None and path.parts[-len(inside.parts) :] == inside.parts
+            folders.add(Path(*path.parts[: -len(inside.parts)]) if path is not None and whole else None)
+        if len(folders) != 1 or (folder := folders.pop()) is None:
+            raise DataError(
+                f"the images of {str(self.folder)!r} are in no one folder that fits their names; name it with --images"
+            )
+        return folder
+
     def image_path(self, name: str) -> Path | None:
         """Where the image of that name was when it was annotated; None if it was no file."""
         return self._paths.get(name)
@@ -252,13 +277,14 @@ class Project:
             If something cannot be written.
         """
         self._sizes[name], self.finished[name] = size, list(finished)
+        self.classes = list(dict.fromkeys([*self.classes, *(record.class_name for record in finished)]))  # their numbers stay
         self._open.pop(name, None)
         if left is not None:
             self._open[name] = left
-        source = self._album.source(name) if self._album is not None else None
+        source = self._source(name)
         content = {
             "image": name,
-            "path": Path(source).resolve().as_posix() if isinstance(source, str | PathLike) else None,
+            "path": None if source is None else source.as_posix(),
             "size": list(size),
             "objects": [record.to_json() for record in finished],
             "open": None if left is None else left.to_json(),
@@ -333,6 +359,11 @@ class Project:
             scratch.unlink(missing_ok=True)
             raise
 
+    def _source(self, name: str) -> Path | None:
+        """The file of an image; None if it is none."""
+        source = self._album.source(name) if self._album is not None else None
+        return Path(source).resolve() if isinstance(source, str | PathLike) else None
+
     def _mask_file(self, name: str, number: int) -> str:
         return f"masks/{self._stem(name)}_{number}.png"
 
@@ -364,7 +395,7 @@ class Project:
 
     def coco(self) -> dict[str, Any]:
         """All finished objects as COCO's instances, with run lengths (https://cocodataset.org/#format-data)."""
-        used = (record.class_name for _, record in self.order())
+        used = (record.class_name for _, record in self.order())  # another program may have written them
         numbers = {name: number for number, name in enumerate(dict.fromkeys([*self.classes, *used]), 1)}
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
@@ -376,7 +407,7 @@ class Project:
             for record in self.finished[name]:
                 annotations.append(
                     {
-                        "id": len(annotations) + 1,
+                        "id": record.number,
                         "image_id": image_id,
                         "category_id": numbers[record.class_name],
                         "segmentation": record.mask,

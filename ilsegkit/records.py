@@ -160,7 +160,7 @@ class ObjectRecord:
         try:
             clicks = tuple(Click(float(x), float(y), bool(label)) for x, y, label in content["clicks"])
             stages = tuple(None if stage is None else Stage(**stage) for stage in content["stages"])
-            if len(stages) != len(clicks):
+            if stages and len(stages) != len(clicks):  # whoever writes a record by hand may leave them out
                 raise ValueError(f"{len(clicks)} clicks, but {len(stages)} stages")
             return cls(**{**content, "clicks": clicks, "stages": stages})
         except (KeyError, TypeError, ValueError) as error:
@@ -204,8 +204,8 @@ def numbered(records: Sequence[ObjectRecord], size: tuple[int, int]) -> np.ndarr
     return labels
 
 
-def read_clicks(clicks: str | PathLike[str], size: tuple[int, int] | None = None) -> list[Click]:
-    """Clicks from text like ``"120,80,1 30,40,0"``, or from a file of records; of several objects the last.
+def read_clicks(clicks: str | PathLike[str], size: tuple[int, int] | None = None) -> ObjectRecord:
+    """The record of clicks given as text like ``"120,80,1 30,40,0"``, or in a file of records; of several objects the last.
 
     Parameters
     ----------
@@ -220,20 +220,20 @@ def read_clicks(clicks: str | PathLike[str], size: tuple[int, int] | None = None
     """
     path = Path(clicks)
     if path.suffix.lower() != ".json":
-        return parse_clicks(str(clicks))
+        return ObjectRecord(tuple(parse_clicks(str(clicks))))
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         records = [*content["objects"], *([content["open"]] if content.get("open") else [])]
-        points = ObjectRecord.from_json(records[-1]).clicks if records else ()
+        record = ObjectRecord.from_json(records[-1]) if records else None
         height, width = content.get("size") or size or (0, 0)  # whoever writes a record by hand may leave it out
     except FileNotFoundError:
         raise ClickError(f"there is no file {str(path)!r}; check the path, or write clicks like '120,80,1 30,40,0'") from None
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"{str(path)!r} is no record of clicks; give a file that the widget has written") from error
-    if not records:
+    if record is None:
         raise ClickError(f"{str(path)!r} has no object yet; give a file of an image with one")
-    if not points:
+    if not record.clicks:
         raise ClickError(f"the last object of {str(path)!r} has no clicks")
     if size is not None:
         check_size(content.get("image", path.stem), (height, width), size, path)
-    return list(points)
+    return record

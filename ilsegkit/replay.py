@@ -76,7 +76,7 @@ def replay(
     order = done.order()
     paths = {name: done.image_path(name) for name, _ in order}
     if images is not None:
-        paths = {name: Path(images) / (path.name if path is not None else name) for name, path in paths.items()}
+        paths = {name: _among(Path(images), name, path) for name, path in paths.items()}
         twice = [str(path) for path, count in Counter(paths.values()).items() if count > 1]
         if twice:
             raise DataError(f"several images were called {Path(twice[0]).name!r}, in different folders; leave out --images")
@@ -100,8 +100,13 @@ def replay(
     return results
 
 
+def _among(images: Path, name: str, path: Path | None) -> Path:
+    """Where an image is to be in a folder: by its name in the widget, which may have folders in it, or as its file was."""
+    return images / name if path is None or (images / name).is_file() else images / path.name
+
+
 def _make_clicks(annotator: Annotator, record: ObjectRecord) -> None:
-    clicks, stages = record.clicks, record.stages
+    clicks, stages = record.clicks, record.stages or (None,) * len(record.clicks)
     annotator.class_name = record.class_name
     if record.start is not None and record.seeds:
         annotator.start_from(decode_mask(record.start))

@@ -12,9 +12,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from PIL import Image
 
 from .album import Album
@@ -28,6 +30,7 @@ from .errors import DataError, ImageError
 from .evaluation import Results
 from .hosts import bundle_with_picture, enable_colab, shows_outputs_apart
 from .live import STILL_SIDE, LiveAnnotator, skipped
+from .lock import locked
 from .model import InteractiveSegmenter
 from .project import Project
 from .records import ObjectRecord
@@ -97,6 +100,7 @@ class ClickSegmenter(LiveAnnotator):
         project = Project(folder, self.album, classes or ()) if folder is not None else None
         first, damaged = self._first(None if project is None else project.current)
         others, lost = self._take_over(session)
+        self._lock = None if folder is None else self._locked(folder)
         if others and folder is not None:
             project = Project(folder, self.album, classes or ())  # the other may have saved in the meantime
         if lost:
@@ -137,8 +141,23 @@ class ClickSegmenter(LiveAnnotator):
             other._worker.wait()  # it stops at its next step, and saves no more after that
             other._annotator.flush()  # or it would be lost with it; if it cannot be saved, the cell can be run again
             other.let_go()
-            _IN_USE.discard(other)
         return others, lost
+
+    def _locked(self, folder: Path) -> FileLock:
+        """Two programs in one folder would remove each other's objects."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"the folder {str(folder)!r} cannot be made ({error}); name another") from error
+        busy = f"a widget of another notebook or program works in {str(folder)!r}; end its kernel, or name another folder"
+        return locked(folder / ".widget.lock", busy)
+
+    def let_go(self) -> None:
+        """Keep what was made, and nothing that takes much memory or that another widget may want."""
+        super().let_go()
+        if self._lock is not None:
+            self._lock.release()
+        _IN_USE.discard(self)
 
     def __repr__(self) -> str:
         with self._guard:
@@ -317,7 +336,6 @@ class ClickSegmenter(LiveAnnotator):
             self._annotator.flush()
             self.retire("This widget is closed; run the cell again for a new one.")
             self.let_go()
-            _IN_USE.discard(self)
             self.stage.close()
         super().close()
 

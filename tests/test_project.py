@@ -16,6 +16,8 @@ from ilsegkit.album import Album
 from ilsegkit.annotator import Annotator
 from ilsegkit.cli import app
 from ilsegkit.clicks import Click
+from ilsegkit.data import CocoInstances, FolderDataset
+from ilsegkit.data.export import export
 from ilsegkit.errors import DataError, WeightsError
 from ilsegkit.model import InteractiveSegmenter, save_model
 from ilsegkit.project import Project
@@ -407,6 +409,76 @@ def test_what_another_program_has_added_to_the_folder_is_found(tmp_path):
     assert json.loads((tmp_path / "project.json").read_text())["images"] == {"b.png": "b"}  # the later one's list
     again = work({"a.png": PHOTO, "b.png": PHOTO}, tmp_path)
     assert [len(records) for records in again.finished.values()] == [1, 1]
+
+
+def test_classes_that_were_typed_keep_their_numbers_too(photos, tmp_path):
+    folder = tmp_path / "done"
+    annotator = work(photos, folder)
+    annotator.click([A])
+    annotator.set_class(" zebra ")
+    annotator.finish()
+    later = work(photos, folder, classes=("cat", "dog", "bird"))
+    assert later.classes == ("cat", "dog", "zebra", "bird")
+    later.click([B])
+    later.finish()
+    listing = COCO(folder / "coco.json")
+    assert {kind["id"]: kind["name"] for kind in listing.loadCats(listing.getCatIds())}[3] == "zebra"
+    assert sorted(listing.getAnnIds()) == [1, 2]
+    later.remove(0)
+    assert COCO(folder / "coco.json").getAnnIds() == [2]  # an object's number stays
+    for wrong in ("", "  ", None):
+        with pytest.raises(DataError, match="is no name of a class"):
+            later.set_class(wrong)
+
+
+def test_an_image_is_the_same_though_another_of_its_name_has_come(tmp_path):
+    paths = [tmp_path / "photos" / name for name in ("a/x.png", "a/y.png", "b/x.png")]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(PHOTO).save(path)
+    annotator = work(paths[:2], tmp_path / "done")
+    annotator.click([A])
+    annotator.finish()
+    later = work(paths, tmp_path / "done")
+    assert {name: len(records) for name, records in later.finished.items()} == {"a/x.png": 1, "y.png": 0, "b/x.png": 0}
+    later.open("y.png")
+    assert json.loads((tmp_path / "done" / "project.json").read_text())["images"]["a/x.png"] == "x"
+
+
+def test_from_annotations_to_a_data_set(photos, tmp_path):
+    folder, out = tmp_path / "done", tmp_path / "data"
+    annotator = work(photos, folder)
+
+    def one(name, click, kind):
+        annotator.open(name)
+        annotator.click([click])
+        annotator.set_class(kind)
+        annotator.finish()
+
+    def run(*arguments):
+        return CliRunner().invoke(app, ["data", "export", str(folder), str(out), *map(str, arguments)])
+
+    one("a cat.png", A, "cat")
+    assert "'ilsegkit data export" in CliRunner().invoke(app, ["evaluate", str(folder)]).output
+    assert f"{out}: 1 images\n" in run().output
+    one("a cat.png", B, "dog")  # what has come since is there after the same command
+    one("b.png", A, "cat")
+    assert f"{out}: 2 images\n" in run().output
+    data = FolderDataset(out)
+    assert [(sample.image_id, sample.class_name) for sample in data] == [("a cat", "cat"), ("a cat", "dog"), ("b", "cat")]
+    np.testing.assert_array_equal(data[1].mask, annotator.masks("a cat.png")[1])
+    photos.rename(tmp_path / "elsewhere")
+    assert "there is no object to segment" in run().output
+    assert run("--images", tmp_path / "elsewhere").exit_code == 0
+
+
+def test_an_object_under_another_is_named(photos, tmp_path, caplog):
+    annotator = work(photos, tmp_path / "done")
+    for _ in range(2):
+        annotator.click([A])
+        annotator.finish()
+    export(CocoInstances(tmp_path / "done" / "coco.json", photos), tmp_path / "data", progress=False)
+    assert "1 objects lie wholly under others" in caplog.text
 
 
 def test_classes_keep_their_numbers(photos, tmp_path):

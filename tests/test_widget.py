@@ -2,6 +2,7 @@
 
 import gc
 import io
+import subprocess
 import sys
 import threading
 import time
@@ -995,6 +996,21 @@ def test_what_was_asked_for_is_done_before_it_is_closed(session, tmp_path):
     with pytest.raises(DataError, match="This widget is closed"):
         segmenter.finish()
     segmenter.close()
+
+
+def test_a_widget_of_another_program_is_not_disturbed(session, tmp_path):
+    code = "import sys; from ilsegkit.lock import locked; lock = locked(sys.argv[1], ''); print('held', flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / ".widget.lock"], **pipes) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(DataError, match=r"a widget of another notebook or program works in .*; end its kernel"):
+            ClickSegmenter(session, {"one": PHOTO}, folder=tmp_path)
+        other.kill()
+    first = ClickSegmenter(session, {"one": PHOTO}, folder=tmp_path)
+    second = ClickSegmenter(FakeSession(), {"one": PHOTO}, folder=tmp_path)  # in this one, the later takes over
+    second.close()
+    first.close()
+    ClickSegmenter(session, {"one": PHOTO}, folder=tmp_path).close()
 
 
 def test_any_number_of_steps_leads_to_a_photo(session):

@@ -152,9 +152,10 @@ class ObjectSet(Sequence[Sample]):
             named = "; ".join(list(self._problems)[:MOST_NAMED])
             more = f"; and {len(self._problems) - MOST_NAMED} more" if len(self._problems) > MOST_NAMED else ""
             log.warning("%s: %d left out: %s%s", self.root, self.skipped, named, more)
-            self._problems = {}
         if not self.entries:
-            raise DataError(f"there is no object to segment in {str(self.root)!r}; are the masks empty, is it complete?")
+            why = next((f"all were left out ({one})" for one in self._problems), "are the masks empty, is it complete?")
+            raise DataError(f"there is no object to segment in {str(self.root)!r}; {why}")
+        self._problems = {}
 
     def _candidates(self) -> Iterator[ObjectEntry]:
         """All objects that should be there, in their order."""

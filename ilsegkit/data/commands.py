@@ -13,7 +13,9 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import IlsegkitError
+from .base import ObjectSet
 from .catalog import open_dataset
+from .coco import CocoInstances
 from .export import export as write_folder
 from .fetch import download as fetch
 from .fetch import import_data
@@ -178,10 +180,19 @@ def import_files(
 
 @app.command("export")
 def export_set(
-    name: Name,
+    name: Annotated[
+        str, typer.Argument(metavar="ID", help="The data set, as 'ilsegkit data list' names it; or a folder of annotations.")
+    ],
     folder: Annotated[Path, typer.Argument(help="Where to write images/ and masks/; a stopped export goes on.")],
     root: Root = None,
+    images: Annotated[Path | None, typer.Option(help="Of annotations: the folder of images, if it is elsewhere now.")] = None,
 ) -> None:
-    """Write a data set as images/ and masks/ with object numbers, as 'ilsegkit train' takes it."""
-    count = write_folder(open_dataset(name, root), folder)
-    typer.echo(f"{folder}: {count} images")
+    """Write a data set, or what was annotated, as images/ and masks/ with object numbers, as 'ilsegkit train' takes it."""
+    listing = Path(name) / "coco.json"
+    if listing.is_file() and name not in load_manifest():
+        from ..project import Project  # which needs PyTorch
+
+        dataset: ObjectSet = CocoInstances(listing, images or Project(name).images_folder())
+    else:
+        dataset = open_dataset(name, root)
+    typer.echo(f"{folder}: {write_folder(dataset, folder)} images")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,6 +18,8 @@ from ..errors import DataError
 from .base import IGNORE_LABEL, ObjectEntry, ObjectSet
 
 __all__ = ["export"]
+
+log = logging.getLogger(__name__)
 
 MOST_OBJECTS = IGNORE_LABEL - 1  # in one image, since a mask has eight bits and 255 is taken
 
@@ -51,30 +56,49 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
     classes: dict[str, list[list[object]]] = {}
     listing = folder / "instances.json"
     before = _classes_in(listing)
-    if others := sorted(set(before) - {_name(group[0]) for group in groups.values()}):
+    named = _named(groups.values())
+    if others := sorted(set(before) - set(named)):
         raise DataError(f"{str(folder)!r} holds other images ({', '.join(others[:3])}); name an empty folder")
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    for group in tqdm(groups.values(), f"writing {folder.name}", unit="image", disable=not progress):
+    hidden = []
+    for name, group in tqdm(named.items(), f"writing {folder.name}", unit="image", disable=not progress):
         first = group[0]
         if len(group) > MOST_OBJECTS:
             raise DataError(f"{first.image_id!r} has {len(group)} objects; a mask holds at most {MOST_OBJECTS}")
-        name = _name(first)
-        if name in classes:
-            raise DataError(f"two images are called {name!r}; export them apart")
         classes[name] = [[number, entry.class_name] for number, entry in enumerate(group, start=1)]
-        if before.get(name, classes[name]) != classes[name]:
+        if (earlier := before.get(name, [])) != classes[name][: len(earlier)]:  # there may be more today
             raise DataError(f"{str(folder)!r} holds an export with other objects of {name!r}; name an empty folder")
         image, mask = folder / "images" / f"{name}{first.image.suffix}", folder / "masks" / f"{name}.png"
         if before or not mask.is_file():  # it is written last; where an export is complete, masks may have changed since
             _into(image, lambda path, source=first.image: shutil.copyfile(source, path))
             labels = _labels(dataset, group)
+            hidden += [entry.object_id for number, entry in enumerate(group, 1) if not (labels == number).any()]
             _into(mask, lambda path, labels=labels: Image.fromarray(labels).save(path, format="PNG"))
+    if hidden:
+        log.warning("%s: %d objects lie wholly under others, and are left out: %s", folder, len(hidden), ", ".join(hidden))
     _into(listing, lambda path: path.write_text(json.dumps(classes), encoding="utf-8"))
     return len(groups)
 
 
-def _classes_in(listing: Path) -> dict[str, object]:
+def _named(groups: Iterable[list[ObjectEntry]]) -> dict[str, list[ObjectEntry]]:
+    """The objects of each image by its id as a file name: frames of videos have a folder in theirs.
+
+    Of two that are called the same but for their endings, the later one has it in its name.
+    """
+    named: dict[str, list[ObjectEntry]] = {}
+    for group in groups:
+        first = group[0]
+        name = first.image_id.replace("/", "-").replace("\\", "-")
+        if name in named:
+            name = f"{name}_{first.image.suffix[1:]}"
+        if name in named:
+            raise DataError(f"two images are called {name!r}; export them apart")
+        named[name] = group
+    return named
+
+
+def _classes_in(listing: Path) -> dict[str, Any]:
     """What an earlier export has listed; nothing if there was none."""
     try:
         content = json.loads(listing.read_text(encoding="utf-8"))
@@ -85,11 +109,6 @@ def _classes_in(listing: Path) -> dict[str, object]:
     if not isinstance(content, dict):
         raise DataError(f"{str(listing)!r} is no list of images and their objects; name an empty folder")
     return content
-
-
-def _name(entry: ObjectEntry) -> str:
-    """An image's id as a file name: frames of videos have a folder in theirs."""
-    return entry.image_id.replace("/", "-").replace("\\", "-")
 
 
 def _labels(dataset: ObjectSet, entries: list[ObjectEntry]) -> np.ndarray:

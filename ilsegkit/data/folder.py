@@ -58,7 +58,8 @@ class FolderDataset(LabelMaps):
         if not Path(root).is_dir():
             raise DataError(f"there is no folder {str(root)!r}; check the path")
         if not all((Path(root) / part).is_dir() for part in self.needs):
-            raise DataError(f"{str(root)!r} must hold a folder 'images' and a folder 'masks'")
+            hint = f"; 'ilsegkit data export {root} FOLDER' makes them" if (Path(root) / "coco.json").is_file() else ""
+            raise DataError(f"{str(root)!r} must hold a folder 'images' and a folder 'masks'{hint}")
         listing = Path(root) / "instances.json"
         self._names: dict[str, dict[int, str | None]] | None = None
         if listing.is_file():

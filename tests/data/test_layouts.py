@@ -638,6 +638,26 @@ def test_a_complete_export_is_written_again(training_set, tmp_path):
     assert mask.read_bytes() == before
 
 
+def test_images_that_differ_in_their_endings_alone(tmp_path):
+    annotations = []
+    for number, name in enumerate(("a.png", "a.jpg"), 1):
+        Image.new("RGB", (8, 6)).save(tmp_path / name)
+        runs = {"size": [6, 8], "counts": [0, 6 * number, 48 - 6 * number]}
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "segmentation": runs, "area": 6, "iscrowd": 0})
+    listing = {
+        "images": [{"id": i, "file_name": name, "width": 8, "height": 6} for i, name in enumerate(("a.png", "a.jpg"), 1)],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(listing))
+    export(CocoInstances(tmp_path / "coco.json"), tmp_path / "out", progress=False)
+    assert sorted(path.name for path in (tmp_path / "out" / "images").iterdir()) in (
+        ["a.jpg", "a_png.png"],
+        ["a.png", "a_jpg.jpg"],
+    )
+    assert len(FolderDataset(tmp_path / "out")) == 2
+
+
 def test_an_export_leaves_other_peoples_listings_alone(training_set, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
