@@ -125,6 +125,8 @@ def named_adaptation(mode: str, chosen: Mapping[str, Mapping[str, Any]] | None =
     >>> named_adaptation("IA").image.steps
     10
     """
+    if isinstance(mode, Settings | Mapping):
+        raise DataError("settings alone do not say what they are for; write Adaptation(image=...) or Adaptation(sequence=...)")
     if mode not in MODES:
         raise DataError(f"there is no adaptation {mode!r}; choose one of {', '.join(MODES)}")
     try:

@@ -143,11 +143,11 @@ def evaluate(
     with stopped(f"every finished object is kept in {records}: the same command goes on" if records else kept):
         results = run(dataset, session, target, max_clicks, rule, records)
     shown = [k for k in (1, 2, 4, 10) if k <= max_clicks]
-    columns = {f"clicks@{target:.0%}": results.clicks_at(), **{f"IoU@{k}": results.iou_at(k) for k in shown}}
+    columns = {f"clicks@{100 * target:g}%": results.clicks_at(), **{f"IoU@{k}": results.iou_at(k) for k in shown}}
     columns |= {"respected": results.respected(), "s/click": results.seconds_per_click()}
     reached = sum(max(record["iou"], default=0.0) >= target for record in results.records)
     numbers = ", ".join(f"{name} {value:.3f}" for name, value in columns.items())
-    typer.echo(f"{len(results)} objects, {adapt}, {reached} reached {target:.0%}: {numbers}")
+    typer.echo(f"{len(results)} objects, {adapt}, {reached} reached {100 * target:g}%: {numbers}")
 
 
 @app.command()
@@ -208,7 +208,9 @@ def importance(
     data: Annotated[list[Path], typer.Argument(help="The folders the model was trained on.")],
     weights: Annotated[Path, typer.Option(help="Weights file.")],
     out: Annotated[Path, typer.Option(help="Weights file to write, with the importance in it.")],
-    most: Annotated[int, typer.Option(min=1, help="Use a random choice of this many objects of each folder.")] = 60,
+    most: Annotated[
+        int, typer.Option(min=1, help="Use a random choice of this many objects of each folder; folders count alike.")
+    ] = 60,
     adaptation: Annotated[
         Path | None, typer.Option(help="JSON with adaptation settings to store, as in benchmarks/adaptation.json.")
     ] = None,

@@ -24,7 +24,7 @@ from .data.sample import Sample
 from .data.store import home_expanded
 from .errors import DataError
 from .lock import locked
-from .metrics import clicks_to_reach, iou, iou_after
+from .metrics import clicks_to_reach, iou, iou_after, mean_interval
 from .session import Session
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,27 @@ class Results:
     def __init__(self, records: list[dict[str, Any]], target_iou: float, max_clicks: int) -> None:
         self.records, self.target_iou, self.max_clicks = records, target_iou, max_clicks
 
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> Results:
+        """What is in a file of records, which `evaluate` wrote; of an evaluation that was stopped, what there is.
+
+        Raises
+        ------
+        DataError
+            If it is not there, or is none.
+        """
+        path = home_expanded(path)
+        lines = _lines(path)
+        if not lines:
+            raise DataError(f"there are no records in {str(path)!r}; check the path")
+        return cls(lines[1:], lines[0]["target_iou"], lines[0]["max_clicks"])
+
     def __len__(self) -> int:
         return len(self.records)
+
+    def __repr__(self) -> str:
+        clicks = f"{self.clicks_at():.2f} clicks to reach {100 * self.target_iou:g}%" if self.records else "nothing measured"
+        return f"<Results: {len(self)} objects, {clicks}, at most {self.max_clicks}>"
 
     def clicks_at(self, target_iou: float | None = None) -> float:
         """clicks@q%: the mean of `clicks_each`."""
@@ -70,12 +89,46 @@ class Results:
         Raises
         ------
         DataError
-            If it is higher than the one aimed at: objects were left when they reached that.
+            If it is higher than the one aimed at (objects were left when they reached that), or not in 0-1.
         """
         target = self.target_iou if target_iou is None else target_iou
+        _check_target(target)
         if target > self.target_iou:
             raise DataError(f"objects were left at IoU {self.target_iou}; evaluate with target_iou={target} for clicks at that")
         return np.array([clicks_to_reach(r["iou"], target, self.max_clicks) for r in self.records], int)
+
+    def saved_against(self, other: Results, confidence: float = 0.95) -> pd.Series:
+        """Clicks saved per object against another way to segment the same objects, with a bootstrap interval over them.
+
+        Parameters
+        ----------
+        other : Results
+            What it is compared with, for example of the initial model.
+        confidence : float, optional
+            Of the interval, in 0-1; one that holds 0 means that it may be chance.
+
+        Returns
+        -------
+        pandas.Series
+            The mean, ``saved``, and the interval, ``from`` and ``to``.
+
+        Raises
+        ------
+        DataError
+            If the objects, the target or the cap differ.
+
+        Examples
+        --------
+        >>> slow, quick = ([{"object_id": "a", "iou": [*[0.5] * k, 0.9]}] for k in (4, 1))
+        >>> Results(quick, 0.85, 20).saved_against(Results(slow, 0.85, 20))["saved"]
+        np.float64(3.0)
+        """
+        ours, theirs = ([r.get("object_id") for r in results.records] for results in (self, other))
+        if ours != theirs or (self.target_iou, self.max_clicks) != (other.target_iou, other.max_clicks):
+            raise DataError("these are results of other objects, or for another IoU or number of clicks; evaluate both alike")
+        saved = other.clicks_each() - self.clicks_each()
+        low, high = mean_interval(saved, confidence)
+        return pd.Series({"saved": saved.mean(), "from": low, "to": high})
 
     def iou_at(self, clicks: int) -> float:
         """IoU@k: mean IoU after so many clicks; objects that reached the target earlier keep the IoU they were left with.
@@ -85,6 +138,8 @@ class Results:
         DataError
             If no object got so many.
         """
+        if clicks < 1:
+            raise DataError(f"there is no IoU@{clicks}: before the first click there is no mask; give 1 or more")
         if clicks > self.max_clicks:
             raise DataError(f"objects got at most {self.max_clicks} clicks, so there is no IoU@{clicks}; evaluate with more")
         return _mean(iou_after(r["iou"], clicks) for r in self.records)
@@ -116,7 +171,7 @@ class Results:
             {
                 "object_id": r["object_id"],
                 "class_name": r.get("class_name"),
-                f"clicks@{self.target_iou:.0%}": clicks_to_reach(r["iou"], self.target_iou, self.max_clicks),
+                f"clicks@{100 * self.target_iou:g}%": clicks_to_reach(r["iou"], self.target_iou, self.max_clicks),
                 **{f"IoU@{k}": iou_after(r["iou"], k) for k in (1, 2, 4, 10) if k <= self.max_clicks},
             }
             for r in self.records
@@ -189,10 +244,13 @@ def evaluate(
         raise DataError("an evaluation takes a data set and a session: evaluate(FolderDataset(folder), Session(model, adapt))")
     if max_clicks < 1:
         raise DataError(f"an object cannot get {max_clicks} clicks at most; give 1 or more")
-    if not 0 <= target_iou <= 1:
-        raise DataError(f"the target IoU {target_iou:g} is not between 0 and 1; write 0.85 for 85%")
-    if rule not in RULES:
-        raise DataError(f"there is no robot user {rule!r}; choose one of {', '.join(RULES)}")
+    _check_target(target_iou)
+    if not isinstance(rule, str) or rule not in RULES:
+        raise DataError(
+            f"there is no robot user {rule!r}; choose one of {', '.join(RULES)}, or add yours to ilsegkit.clicks.RULES"
+        )
+    if not hasattr(dataset, "__len__"):
+        raise DataError("an evaluation goes through its objects more than once; give list(...) of what makes them")
     if session.clicks:
         session.reset()  # an object that was not finished is not part of this
     log = None
@@ -226,6 +284,14 @@ def segment_object(
     on_mask: Callable[[np.ndarray], object] | None = None,
 ) -> dict[str, Any]:
     """One object, from its first click to `Session.finish`: its record, see `Results`; `on_mask` gets each mask."""
+    if not isinstance(sample, Sample):
+        raise DataError(f"an object to segment is an ilsegkit.Sample, not of type {type(sample).__name__}; make it one")
+    if sample.mask.shape != sample.image.shape[:2]:
+        raise DataError(
+            f"the mask of {sample.object_id!r} has the shape {sample.mask.shape}, its image {sample.image.shape[:2]}"
+        )
+    if not sample.mask.any():
+        log.warning("the mask of %r is empty, so the object counts as a miss; leave it out", sample.object_id)
     session.set_image(sample.image)
     record: dict[str, Any] = {"object_id": sample.object_id, "class_name": sample.class_name, "image_id": sample.image_id}
     record |= {"clicks": [], "iou": [], "respected": [], "seconds": []}
@@ -246,6 +312,11 @@ def segment_object(
             break
     session.finish()
     return record
+
+
+def _check_target(target_iou: float) -> None:
+    if not 0 <= target_iou <= 1:
+        raise DataError(f"the target IoU {target_iou:g} is not between 0 and 1; write 0.85 for 85%")
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -59,10 +59,13 @@ class Profile:
     literal: bool = False
 
     def __str__(self) -> str:
+        return self.told("the bundled model")
+
+    def told(self, model: str) -> str:
+        """The profile in a line, with the model in a few words; it is another one with the paper's settings."""
         objects = "all objects" if self.most is None else f"at most {self.most} objects of a sequence"
-        model = (
-            "your own model; Algorithm 1 and the paper's settings (Ω scaled to mean 1)" if self.literal else "the bundled model"
-        )
+        if self.literal:
+            model = "your own model; Algorithm 1 and the paper's settings (Ω scaled to mean 1)"
         return f"{self.name}: {self.images}; {objects}, at most {self.max_clicks} clicks on each; {model}"
 
 
@@ -366,7 +369,9 @@ def run(
         for column, labels in experiment.averages.items()
         if set(labels) <= set(used)
     ]
-    return Report(experiment.title, experiment.source, experiment.published, list(used.values()), missing, pooled, str(size))
+    bundled = size.literal or fingerprint(model) == fingerprint(load_model(device="cpu"))
+    told = size.told("the bundled model" if bundled else f"your own model ({model.config.architecture}:{model.config.encoder})")
+    return Report(experiment.title, experiment.source, experiment.published, list(used.values()), missing, pooled, told)
 
 
 def _refuse_what_is_not_the_papers(model: InteractiveSegmenter) -> None:

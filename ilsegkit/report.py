@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from .evaluation import Results
-from .metrics import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +39,7 @@ class Used(NamedTuple):
     def heading(self) -> str:
         """With the IoU aimed at and the number of objects, as in ``"horses@85 (20)"``."""
         first = next(iter(self.results.values()))
-        return f"{self.name}@{first.target_iou * 100:.0f} ({len(first)})"
+        return f"{self.name}@{100 * first.target_iou:g} ({len(first)})"
 
 
 class Report:
@@ -112,14 +111,11 @@ class Report:
         """
         rows = []
         for part in self.used:
-            counts = {method: results.clicks_each() for method, results in part.results.items()}
-            for method in list(counts)[1:]:
-                saved = counts["initial"] - counts[method]
-                low, high = mean_interval(saved, confidence)
-                verdict = "fewer clicks" if low > 0 else "more clicks" if high < 0 else "may be chance"
-                verdict = "too few objects" if len(saved) < FEWEST else verdict
-                row = {"sequence": part.heading, "method": method, "saved": saved.mean(), "from": low, "to": high}
-                rows.append({**row, "verdict": verdict})
+            for method, results in list(part.results.items())[1:]:
+                saved = results.saved_against(part.results["initial"], confidence)
+                verdict = "fewer clicks" if saved["from"] > 0 else "more clicks" if saved["to"] < 0 else "may be chance"
+                verdict = "too few objects" if len(results) < FEWEST else verdict
+                rows.append({"sequence": part.heading, "method": method, **saved, "verdict": verdict})
         return pd.DataFrame(rows).set_index(["sequence", "method"]).round(2)
 
     def data(self) -> pd.DataFrame:

@@ -92,6 +92,8 @@ class Session:
         if isinstance(model, str | PathLike):
             raise WeightsError(f"a session takes a model, not the file it is in; write Session(load_model({fspath(model)!r}))")
         model = load_model() if model is None else model
+        if not isinstance(model, InteractiveSegmenter):
+            raise WeightsError(f"a session takes an InteractiveSegmenter, not a {type(model).__name__}; make it a subclass")
         if (kind := next(model.parameters()).dtype) != torch.float32:
             raise WeightsError(f"a session computes with numbers of 32 bits, and this model is {kind}; give it model.float()")
         # A copy of all but the importance, which never changes.

@@ -151,7 +151,10 @@ def imagenet_encoder(model: InteractiveSegmenter) -> dict[str, Tensor]:
         architecture = getattr(smp, model.config.architecture)
         rgb = architecture(model.config.encoder, encoder_weights="imagenet", **model.config.options)
     except Exception as error:  # a hub can fail in a dozen ways
-        raise DataError(f"no ImageNet weights for {model.config.encoder} could be fetched ({error})") from error
+        raise DataError(
+            f"no ImageNet weights for {model.config.encoder} could be fetched ({error}); fetch them once where there is a "
+            "network and bring the hub's cache (HF_HOME), or start with random ones: --start random"
+        ) from error
     return rgb.encoder.state_dict()
 
 
@@ -266,7 +269,7 @@ def train(
     Raises
     ------
     DataError
-        If the checkpoint cannot be read or is of another recipe.
+        If the checkpoint cannot be read or is of another recipe, network or data.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -281,6 +284,8 @@ def train(
     )
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
 
+    data = [[folder.root.name, len(folder)] for folder in folders]
+    network = json.loads(json.dumps(asdict(model.config)))  # without tuples, as it comes back
     checkpoint, start, drawn, seconds = out / "checkpoint.pt", 0, 0, 0.0
     running: dict[str, float] = {}
     if checkpoint.is_file():
@@ -288,6 +293,9 @@ def train(
             state = torch.load(checkpoint, map_location=device, weights_only=True)
         except Exception as error:  # damaged files fail in many ways
             raise DataError(f"{str(checkpoint)!r} cannot be read ({error}); remove it to start again") from error
+        made = {name: value for name, value in (("data", data), ("network", network)) if state.get(name, value) != value}
+        if made:
+            raise DataError(f"{str(checkpoint)!r} was made with other {' and '.join(made)}; choose the same, or another folder")
         if state["recipe"] != asdict(recipe):
             other = ", ".join(f"{k} {v}" for k, v in state["recipe"].items() if asdict(recipe).get(k) != v)
             raise DataError(f"{str(checkpoint)!r} was made with another recipe ({other}); choose that, or another folder")
@@ -374,6 +382,8 @@ def train(
                     "average": average.state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "recipe": asdict(recipe),
+                    "data": data,
+                    "network": network,
                     "iteration": done,
                     "drawn": drawn,
                     "seconds": time.monotonic() - began,

@@ -26,6 +26,38 @@ def test_records_hold_every_click(tiny_model, squares):
     assert results.to_frame()["clicks@99%"].tolist() == [4, 4]
 
 
+def test_what_is_no_object_is_told(tiny_model, squares, caplog):
+    session, [sample] = ils.Session(tiny_model, "none"), squares(1)
+    with pytest.raises(DataError, match=r"is an ilsegkit\.Sample, not of type tuple"):
+        ils.evaluate([(sample.image, sample.mask)], session, progress=False)
+    with pytest.raises(DataError, match=r"give list\(\.\.\.\)"):
+        ils.evaluate((sample for _ in range(2)), session, progress=False)
+    with pytest.raises(DataError, match="the mask of 'square 0' has the shape"):
+        ils.evaluate([replace(sample, mask=sample.mask[:9])], session, progress=False)
+    with pytest.raises(DataError, match="or add it to"):
+        ils.evaluate([sample], session, rule=len, progress=False)
+    ils.evaluate([replace(sample, mask=np.zeros_like(sample.mask))], session, max_clicks=1, progress=False)
+    assert "the mask of 'square 0' is empty" in caplog.text
+
+
+def test_results_are_read_and_compared(tiny_model, squares, tmp_path):
+    path = tmp_path / "records.jsonl"
+    results = ils.evaluate(squares(3), ils.Session(tiny_model, "none"), 0.855, 4, records=path, progress=False)
+    again = ils.Results.read(path)
+    assert (again.records, again.target_iou, again.max_clicks) == (results.records, 0.855, 4)
+    assert "clicks@85.5%" in again.to_frame()
+    assert repr(again) == f"<Results: 3 objects, {again.clicks_at():.2f} clicks to reach 85.5%, at most 4>"
+    assert again.saved_against(results).tolist() == [0, 0, 0]
+    with pytest.raises(DataError, match="evaluate both alike"):
+        again.saved_against(ils.Results(results.records[1:], 0.855, 4))
+    with pytest.raises(DataError, match="there are no records"):
+        ils.Results.read(tmp_path / "nothing.jsonl")
+    with pytest.raises(DataError, match=r"write 0\.85 for 85%"):
+        results.clicks_at(85)
+    with pytest.raises(DataError, match="there is no IoU@0"):
+        results.iou_at(0)
+
+
 def test_an_object_is_left_when_it_is_good_enough(tiny_model, squares):
     results = ils.evaluate(squares(1), ils.Session(tiny_model, "none"), 0.0, 20, progress=False)
     assert len(results.records[0]["iou"]) == 1

@@ -125,6 +125,7 @@ def test_results_are_kept_and_not_mixed(tiny_model, tmp_path):
         return {path: path.stat().st_size for path in tmp_path.rglob("*.jsonl")}
 
     first = run("table2", model=tiny_model, out=tmp_path, most=2)
+    assert first.profile.endswith("at most 6 clicks on each; your own model (Unet:tu-test_resnet)")
     before = files()
     assert len(before) == 2
     evaluated = []

@@ -8,7 +8,7 @@ import torch
 import ilsegkit as ils
 from ilsegkit import session as session_module
 from ilsegkit.adaptation import Adaptation, Settings
-from ilsegkit.errors import ClickError, ImageError, WeightsError
+from ilsegkit.errors import ClickError, DataError, ImageError, WeightsError
 from ilsegkit.frame import Window
 
 IA = Settings(steps=3, rate=1e-3, lam=1.0, gamma=0.0)
@@ -134,6 +134,16 @@ def test_sa_hides_clicks_from_the_network_but_not_from_the_loss(tiny_model, monk
     mask = session.finish()
     assert [(clicks, shown) for clicks, shown, _ in seen] == [(4, 2)]
     assert np.array_equal(seen[0][2].numpy() > 0, mask)  # 48 x 64 is the frame's size
+
+
+def test_a_network_of_another_kind_is_refused():
+    with pytest.raises(WeightsError, match="takes an InteractiveSegmenter, not a Linear"):
+        ils.Session(torch.nn.Linear(2, 1))
+
+
+def test_settings_alone_are_no_adaptation(tiny_model):
+    with pytest.raises(DataError, match=r"write Adaptation\(image=...\)"):
+        ils.Session(tiny_model, IA)
 
 
 def test_a_model_of_16_bits_is_refused(tiny_model):

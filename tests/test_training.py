@@ -1,5 +1,6 @@
 import json
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from ilsegkit import training
 from ilsegkit.clicks import Click
 from ilsegkit.data import FolderDataset
 from ilsegkit.errors import DataError
-from ilsegkit.model import load_model
+from ilsegkit.model import InteractiveSegmenter, load_model
 from ilsegkit.training import LOSSES, Recipe, focal_loss, train
 
 
@@ -180,6 +181,19 @@ def test_the_log_tells_each_step_once_and_nothing_of_a_step_left_out(tiny_model,
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in lines] == [50, 100, 101]
     assert all(np.isfinite(line["loss"]) for line in lines)
+
+
+def test_going_on_with_other_data_or_another_network_is_refused(tiny_model, folders, tmp_path):
+    recipe = Recipe(**{**RECIPE.__dict__, "iterations": 2})
+    train(tiny_model, folders, tmp_path / "run", recipe, workers=0)
+    made = (tmp_path / "run" / "model.safetensors").read_bytes()
+    with pytest.raises(DataError, match="made with other data; choose the same"):
+        train(tiny_model, [*folders, *folders], tmp_path / "run", recipe, workers=0)
+    other = InteractiveSegmenter(replace(tiny_model.config, options={"encoder_depth": 3, "decoder_channels": (16, 8, 4)}))
+    with pytest.raises(DataError, match="made with other network; choose the same"):
+        train(other, folders, tmp_path / "run", recipe, workers=0)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == made
+    train(tiny_model, folders, tmp_path / "run", recipe, workers=0)
 
 
 def test_going_on_with_another_recipe_is_refused(tiny_model, folders, tmp_path):
