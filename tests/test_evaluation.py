@@ -34,7 +34,7 @@ def test_what_is_no_object_is_told(tiny_model, squares, caplog):
         ils.evaluate((sample for _ in range(2)), session, progress=False)
     with pytest.raises(DataError, match="the mask of 'square 0' has the shape"):
         ils.evaluate([replace(sample, mask=sample.mask[:9])], session, progress=False)
-    with pytest.raises(DataError, match="or add it to"):
+    with pytest.raises(DataError, match="or add yours to"):
         ils.evaluate([sample], session, rule=len, progress=False)
     ils.evaluate([replace(sample, mask=np.zeros_like(sample.mask))], session, max_clicks=1, progress=False)
     assert "the mask of 'square 0' is empty" in caplog.text
