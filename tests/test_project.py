@@ -467,6 +467,11 @@ def test_from_annotations_to_a_data_set(photos, tmp_path):
     data = FolderDataset(out)
     assert [(sample.image_id, sample.class_name) for sample in data] == [("a cat", "cat"), ("a cat", "dog"), ("b", "cat")]
     np.testing.assert_array_equal(data[1].mask, annotator.masks("a cat.png")[1])
+    annotator.open("a cat.png")
+    annotator.reopen(0)  # now the first is the last
+    annotator.finish()
+    assert run().exit_code == 0
+    assert [sample.class_name for sample in FolderDataset(out)] == ["dog", "cat", "cat"]
     photos.rename(tmp_path / "elsewhere")
     assert "there is no object to segment" in run().output
     assert run("--images", tmp_path / "elsewhere").exit_code == 0

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -28,8 +27,8 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
     """Write ``images/NAME`` and ``masks/NAME.png``, and ``instances.json`` with the objects and their classes.
 
     Photos are copied as they are. A mask holds one number for each object, 0 for background and 255 for pixels to ignore;
-    where objects overlap, the later one wins. A stopped export goes on; one that was complete is written again, with the masks
-    of now.
+    where objects overlap, the later one wins. A stopped export goes on; one that was complete is written again, with what
+    there is now.
 
     Parameters
     ----------
@@ -47,7 +46,7 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
     Raises
     ------
     DataError
-        If an image has more objects than a mask can hold, two have one name, or the folder holds something else.
+        If an image has more objects than a mask can hold, two have one name, or the folder holds other images.
     """
     folder = Path(folder)
     groups: dict[Path, list[ObjectEntry]] = {}
@@ -67,10 +66,8 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
         if len(group) > MOST_OBJECTS:
             raise DataError(f"{first.image_id!r} has {len(group)} objects; a mask holds at most {MOST_OBJECTS}")
         classes[name] = [[number, entry.class_name] for number, entry in enumerate(group, start=1)]
-        if (earlier := before.get(name, [])) != classes[name][: len(earlier)]:  # there may be more today
-            raise DataError(f"{str(folder)!r} holds an export with other objects of {name!r}; name an empty folder")
         image, mask = folder / "images" / f"{name}{first.image.suffix}", folder / "masks" / f"{name}.png"
-        if before or not mask.is_file():  # it is written last; where an export is complete, masks may have changed since
+        if before or not mask.is_file():  # it is written last; where an export is complete, objects may have changed since
             _into(image, lambda path, source=first.image: shutil.copyfile(source, path))
             labels = _labels(dataset, group)
             hidden += [entry.object_id for number, entry in enumerate(group, 1) if not (labels == number).any()]
@@ -98,7 +95,7 @@ def _named(groups: Iterable[list[ObjectEntry]]) -> dict[str, list[ObjectEntry]]:
     return named
 
 
-def _classes_in(listing: Path) -> dict[str, Any]:
+def _classes_in(listing: Path) -> dict[str, object]:
     """What an earlier export has listed; nothing if there was none."""
     try:
         content = json.loads(listing.read_text(encoding="utf-8"))

@@ -623,10 +623,11 @@ def test_an_export_of_other_objects_is_not_mixed_with_it(tmp_path):
     write_coco(tmp_path)
     data = CocoVal2014(tmp_path)
     export(data.subset([1]), tmp_path / "out")
-    mask = next((tmp_path / "out" / "masks").iterdir()).read_bytes()
-    with pytest.raises(DataError, match="name an empty folder"):
-        export(data, tmp_path / "out")
-    assert next((tmp_path / "out" / "masks").iterdir()).read_bytes() == mask
+    export(data, tmp_path / "out")
+    export(data, tmp_path / "anew")
+    for part in ("masks/*.png", "instances.json"):
+        for path in sorted((tmp_path / "anew").glob(part)):
+            assert path.read_bytes() == (tmp_path / "out" / path.relative_to(tmp_path / "anew")).read_bytes()
 
 
 def test_a_complete_export_is_written_again(training_set, tmp_path):
