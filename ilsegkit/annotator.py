@@ -396,10 +396,9 @@ class Annotator:
         """Make a finished object of this image the object at hand again; `undo` puts it back, as it was."""
         record = self._finished_object(index)
         said = self._put_away()
-        choices = self.class_name, self.threshold
+        self._choices = self.class_name, self.threshold
         with self._or_back_to(None):
             self._restore(record, on_step)
-        self._choices = choices
         self._forget(index)
         self._edits.append((self.clicks, lambda: self._close(index, record)))
         self._save()

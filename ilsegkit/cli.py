@@ -83,7 +83,7 @@ def segment(
         session.click(*click)
         if session.notice:
             typer.echo(session.notice, err=True)
-    if record.start is not None:
+    if record.start is not None and record.seeds:
         typer.echo("the mask that the object was started from is left out; 'ilsegkit replay' takes it into account", err=True)
     mask, count = session.probability > record.threshold, len(record.clicks)
     write_mask(out, mask)

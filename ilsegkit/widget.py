@@ -20,7 +20,7 @@ from filelock import FileLock
 from PIL import Image
 
 from .album import Album
-from .annotator import Annotator
+from .annotator import Annotator, class_names
 from .clicks import Click
 from .contest import Contest, hold_contest, person_results
 from .data.sample import Sample
@@ -97,12 +97,13 @@ class ClickSegmenter(LiveAnnotator):
         self._folder = None if folder is None else folder.resolve()
         if isinstance(classes, str):
             classes = [classes]
-        project = Project(folder, self.album, classes or ()) if folder is not None else None
+        classes = class_names(classes or ())
+        project = Project(folder, self.album, classes) if folder is not None else None
         first, damaged = self._first(None if project is None else project.current)
         others, lost = self._take_over(session)
         self._lock = None if folder is None else self._locked(folder)
         if others and folder is not None:
-            project = Project(folder, self.album, classes or ())  # the other may have saved in the meantime
+            project = Project(folder, self.album, classes)  # the other may have saved in the meantime
         if lost:
             damaged += f" Finished objects of the widget before that are not in this one: {lost}; folder=... would keep them."
         names = project.classes if project is not None else classes or ("object",)
