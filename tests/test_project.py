@@ -327,6 +327,8 @@ def test_the_commands_that_read_records(tiny_model, photos, tmp_path):
     annotator = work(photos, tmp_path / "done", Session(tiny_model, "none"))
     annotator.click([A])
     annotator.click([B])
+    annotator.set_threshold(float(np.quantile(annotator.session.probability, 0.7)))
+    assert not np.array_equal(annotator.mask, annotator.session.mask)
     annotator.finish()
     save_model(weights := tmp_path / "tiny.safetensors", tiny_model)
     run = CliRunner().invoke
