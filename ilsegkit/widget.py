@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -102,14 +103,20 @@ class ClickSegmenter(LiveAnnotator):
         first, damaged = self._first(None if project is None else project.current)
         others, lost = self._take_over(session)
         self._lock = None if folder is None else self._locked(folder)
-        if others and folder is not None:
-            project = Project(folder, self.album, classes)  # the other may have saved in the meantime
-        if lost:
-            damaged += f" Finished objects of the widget before that are not in this one: {lost}; folder=... would keep them."
-        names = project.classes if project is not None else classes or ("object",)
-        annotator = Annotator(session, self.album, project, names)
-        annotator.begin_with(first, damaged.strip())
-        super().__init__(annotator, target_iou)
+        with ExitStack() as if_it_fails:
+            if self._lock is not None:
+                if_it_fails.callback(self._lock.release)
+            if others and folder is not None:
+                project = Project(folder, self.album, classes)  # the other may have saved in the meantime
+            if lost:
+                damaged += (
+                    f" Finished objects of the widget before that are not in this one: {lost}; folder=... would keep them."
+                )
+            names = project.classes if project is not None else classes or ("object",)
+            annotator = Annotator(session, self.album, project, names)
+            annotator.begin_with(first, damaged.strip())
+            super().__init__(annotator, target_iou)
+            if_it_fails.pop_all()
         _IN_USE.add(self)
         self._ask("open", annotator.name)
 

@@ -1013,6 +1013,15 @@ def test_a_widget_of_another_program_is_not_disturbed(session, tmp_path):
     ClickSegmenter(session, {"one": PHOTO}, folder=tmp_path).close()
 
 
+def test_a_widget_that_could_not_be_made_leaves_the_folder_free(session, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeSession, "adapt", property(lambda _: 1 / 0), raising=False)
+        with pytest.raises(ZeroDivisionError) as kept:  # as a notebook keeps what went wrong, with all it was about
+            ClickSegmenter(session, {"one": PHOTO}, folder=tmp_path)
+    ClickSegmenter(FakeSession(), {"one": PHOTO}, folder=tmp_path).close()
+    assert kept.traceback
+
+
 def test_any_number_of_steps_leads_to_a_photo(session):
     segmenter = ClickSegmenter(session, {"one": PHOTO, "two": PHOTO})
     for steps, name in ((0, "one"), (2, "one"), (-2, "one"), (3, "two"), (-1, "one")):
