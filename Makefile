@@ -26,7 +26,7 @@ lab: $(VENV)/lab.done
 
 test: check unit notebooks-test browser docs
 
-# The fast loop: style, types, unit tests and the examples in the docstrings.
+# `make check unit` is the fast loop: style and types; unit tests and the examples in the docstrings.
 check: $(VENV)/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -3,6 +3,10 @@
 sphinx-build -W -c docs . build/docs
 """
 
+import inspect
+
+from docutils import nodes
+
 import ilsegkit
 
 project = "ilsegkit"
@@ -28,9 +32,28 @@ suppress_warnings = ["myst.header", "mystnb.mime_priority", "mystnb.unknown_mime
 
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # the attributes of a named tuple would be told twice
+default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the numpydoc sections tell them
 
 html_theme = "furo"
 html_title = "ilsegkit"
 linkcheck_ignore = [r"https?://localhost.*", r"https://(colab\.research\.google\.com|mybinder\.org)/.*"]
+
+# Sphinx would take that of the widgets' base class.
+ilsegkit.ClickSegmenter.__signature__ = inspect.signature(ilsegkit.ClickSegmenter)
+
+
+def name_pictures(app, tree):
+    """What cells put out has no description of its own, and a screen reader would spell the file's name."""
+    for image in tree.findall(lambda node: isinstance(node, nodes.image) and "alt" not in node):
+        cell = image
+        while cell.parent is not None and "cell" not in cell.get("classes", ()):
+            cell = cell.parent
+        below = cell.next_node(nodes.paragraph, descend=False, siblings=True)
+        caption = below.astext() if below is not None else ""
+        image["alt"] = caption.split(". ")[0] if caption.startswith("Figure") else "Output of the cell above"
+
+
+def setup(app):
+    app.connect("doctree-read", name_pictures)

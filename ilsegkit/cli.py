@@ -158,7 +158,7 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Of a new network: lite, as if left out, paper, or ARCHITECTURE:ENCODER of segmentation_models_pytorch."
+            help="Of a new network: lite, as if left out, paper, or ARCHITECTURE:ENCODER of segmentation models pytorch."
         ),
     ] = None,
     start: Annotated[
@@ -212,7 +212,7 @@ def importance(
         int, typer.Option(min=1, help="Use a random choice of this many objects of each folder; folders count alike.")
     ] = 60,
     adaptation: Annotated[
-        Path | None, typer.Option(help="JSON with adaptation settings to store, as in benchmarks/adaptation.json.")
+        Path | None, typer.Option(help="JSON with adaptation settings to store, as adaptation.json in benchmarks is.")
     ] = None,
     half: Annotated[bool, typer.Option(help="Store in 16 bits, for handing out.")] = False,
     seed: int = 0,

@@ -73,7 +73,7 @@ class Recipe:
         If a number is out of its range, or there is no such loss.
     """
 
-    iterations: int = 5000
+    iterations: int = 4200
     batch: int = 8
     size: int = 256
     first_stage: float = 0.35

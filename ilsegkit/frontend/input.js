@@ -157,13 +157,15 @@ function listen(ui, signal) {
     if (event.target.matches("select, input:not([type=range])")) return event.stopPropagation();
     if (!ui.help.hidden && !["Escape", "h", "H", "?"].includes(event.key)) { // what is under it must not change
       event.stopImmediatePropagation();
-      if (!(event.target.matches("button") && [" ", "Enter"].includes(event.key))) event.preventDefault();
+      const scrolls = /^(Arrow|Home|End|Page)/.test(event.key);
+      if (!scrolls && !(event.target.matches("button") && [" ", "Enter"].includes(event.key))) event.preventDefault();
       return;
     }
     const onPhoto = Boolean(paneOf(event));
     const native = event.key === "Tab" ? !onPhoto : event.target.matches("button") && [" ", "Enter"].includes(event.key);
-    const sliding = event.target.matches("input") && /^(Arrow|Home|End|Page)/.test(event.key);
-    if (native || sliding) return event.stopPropagation();
+    // They move a slider, or scroll; JupyterLab would go to another cell.
+    const moving = !onPhoto && /^(Arrow|Home|End|Page)/.test(event.key);
+    if (native || moving) return event.stopPropagation();
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const handled = (onPhoto && cursorKey(ui, key, event)) || shortcut(ui, key, event.repeat);
     if (handled || event.key.length === 1) {
@@ -190,8 +192,12 @@ function cursorKey(ui, key, event) {
   }
   if (key === " ") {
     const tool = ui.model.get("tool");
-    if (ui.cursor && tool === "erase") ui.deleteNearest(pane.place(ui.cursor), pane);
-    else if (ui.cursor) ui.click({ ...ui.cursor, positive: !event.shiftKey && tool !== "background" });
+    if (!ui.cursor) { // shown first: nobody shall click where they do not know
+      ui.cursor = { x: Math.floor(ui.view.x), y: Math.floor(ui.view.y) };
+      ui.redraw();
+      ui.spoken.textContent = `Cursor at x ${ui.cursor.x}, y ${ui.cursor.y}; Space clicks there`;
+    } else if (tool === "erase") ui.deleteNearest(pane.place(ui.cursor), pane);
+    else ui.click({ ...ui.cursor, positive: !event.shiftKey && tool !== "background" });
     return true;
   }
   if (key === "Delete" || key === "Backspace") {
@@ -201,25 +207,43 @@ function cursorKey(ui, key, event) {
   return false;
 }
 
+// Each with what is said of it, where no button with the focus tells it, and no status.
 function shortcut(ui, key, repeated) {
   const { model } = ui;
-  const flip = (name) => () => ui.set(name, !model.get(name));
-  const nudge = (name, by) => () => ui.set(name, clamp(Math.round((model.get(name) + by) * 100) / 100, 0.05, 1));
-  const threshold = (by) => () => { ui.threshold = clamp(Math.round((ui.threshold + by) * 100) / 100, 0.05, 0.95); };
+  const percent = (value) => `${Math.round(100 * value)}%`;
+  const choose = (tool) => [
+    () => ui.set("tool", model.get("tool") === tool ? "object" : tool), () => `Tool: ${model.get("tool")}`,
+  ];
+  const flip = (name, what) => [() => ui.set(name, !model.get(name)), () => `${what} ${model.get(name) ? "on" : "off"}`];
+  const nudge = (by) => [
+    () => ui.set("opacity", clamp(Math.round((model.get("opacity") + by) * 100) / 100, 0.05, 1)),
+    () => `Opacity ${percent(model.get("opacity"))}`,
+  ];
+  const threshold = (by) => [
+    () => { ui.threshold = clamp(Math.round((ui.threshold + by) * 100) / 100, 0.05, 0.95); },
+    () => `Threshold ${percent(ui.threshold)}`,
+  ];
+  const look = (change) => [change, () => `Zoom ${percent(ui.view.zoom)}`];
+  const colours = model.get("fixed_settings").mask_colours.length;
   const actions = {
-    b: () => ui.set("tool", model.get("tool") === "background" ? "object" : "background"),
-    e: () => ui.set("tool", model.get("tool") === "erase" ? "object" : "erase"),
-    z: () => ui.ask("undo"), y: () => ui.ask("redo"), r: () => ui.ask("reset"), Enter: () => ui.ask("finish"),
-    n: () => ui.ask("next", 1), p: () => ui.ask("next", -1),
-    Escape: () => (ui.help.hidden ? ui.ask("stop") : ui.toggleHelp(false)),
-    m: flip("show_mask"), d: flip("show_points"), o: flip("outline_only"), k: flip("compare"), i: flip("panel"),
-    c: () => ui.set("colour", (model.get("colour") + 1) % model.get("fixed_settings").mask_colours.length),
-    "[": nudge("opacity", -0.1), "]": nudge("opacity", 0.1), "<": threshold(-0.05), ">": threshold(0.05),
-    "+": () => ui.zoomBy(1.5), "=": () => ui.zoomBy(1.5), "-": () => ui.zoomBy(1 / 1.5), f: () => ui.fit(), 0: () => ui.fit(),
-    h: () => ui.toggleHelp(), "?": () => ui.toggleHelp(),
+    b: choose("background"), e: choose("erase"),
+    z: [() => ui.ask("undo")], y: [() => ui.ask("redo")], r: [() => ui.ask("reset")], Enter: [() => ui.ask("finish")],
+    n: [() => ui.ask("next", 1)], p: [() => ui.ask("next", -1)],
+    Escape: [() => (ui.help.hidden ? ui.ask("stop") : ui.toggleHelp(false))],
+    m: flip("show_mask", "Mask"), d: flip("show_points", "Points"), o: flip("outline_only", "Outline only"),
+    k: flip("compare", "Comparison"), i: flip("panel", "Insights"),
+    c: [() => ui.set("colour", (model.get("colour") + 1) % colours), () => `Colour ${model.get("colour") + 1} of ${colours}`],
+    "[": nudge(-0.1), "]": nudge(0.1), "<": threshold(-0.05), ">": threshold(0.05),
+    "+": look(() => ui.zoomBy(1.5)), "=": look(() => ui.zoomBy(1.5)), "-": look(() => ui.zoomBy(1 / 1.5)),
+    f: look(() => ui.fit()), 0: look(() => ui.fit()),
+    h: [() => ui.toggleHelp()], "?": [() => ui.toggleHelp()],
   };
-  model.get("fixed_settings").modes.forEach(([, mode], index) => { actions[index + 1] = () => ui.ask("adapt", mode); });
+  model.get("fixed_settings").modes.forEach(([name, mode], index) => {
+    actions[index + 1] = [() => ui.ask("adapt", mode), () => `Learning: ${name}`];
+  });
   if (!actions[key]) return false;
-  if (!repeated || "[]<>+-=zy".includes(key)) actions[key]();
+  const [act, said] = actions[key];
+  if (!repeated || "[]<>+-=zy".includes(key)) act();
+  if (said) ui.spoken.textContent = said();
   return true;
 }

@@ -25,14 +25,18 @@ const POINT = 7; // radius on the screen
 class Pane {
   constructor(settings, view, kind) {
     Object.assign(this, { settings, view, kind });
-    this.canvas = make("canvas", {
-      class: "ils-canvas", tabindex: 0, role: "application", "data-kind": kind,
-      "aria-label": `Photo to click on, ${kind === "fixed" ? "with the fixed model" : "with the model that learns"}. `
-        + "Arrow keys move a cursor, space clicks, h shows all keys.",
-    });
+    this.canvas = make("canvas", { class: "ils-canvas", tabindex: 0, role: "application", "data-kind": kind });
+    this.label("");
     this.title = make("div", { class: "ils-pane-title" });
     this.tile = make("img", { class: "ils-sheet", alt: "", "aria-hidden": "true", hidden: true });
     this.element = make("div", { class: "ils-pane" }, this.tile, this.canvas, this.title);
+  }
+
+  // Which photo it is, for a screen reader.
+  label(name) {
+    const model = this.kind === "fixed" ? "the fixed model" : "the model that learns";
+    this.canvas.setAttribute("aria-label",
+      `Photo ${name} to click on, with ${model}. Arrow keys move a cursor, space clicks, h shows all keys.`);
   }
 
   // The ipycanvases, as soon as there are views of them. The mouse and the keys shall not reach them.

@@ -54,7 +54,7 @@ function objectsPlot({ objects }) {
   objects.forEach((object, index) => {
     const y = plotY(object.clicks / most);
     plot.append(svg("rect", { x: x(index) - width / 2, y, width, height: Math.max(plotY(0) - y, 1), class: "ils-column" },
-      svg("title", {}, `${object.name}: ${object.clicks} clicks${object.iou == null ? "" : `, IoU ${object.iou.toFixed(2)}`}`)));
+      svg("title", {}, `${object.name}: ${object.clicks} click${object.clicks === 1 ? "" : "s"}${object.iou == null ? "" : `, IoU ${object.iou.toFixed(2)}`}`)));
   });
   // The running mean of five shows whether it gets less.
   const mean = objects.map((_, i) => objects.slice(Math.max(0, i - 4), i + 1)).map((o) => o.reduce((s, v) => s + v.clicks, 0) / o.length);

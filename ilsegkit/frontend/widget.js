@@ -34,7 +34,7 @@ class Interface {
     this.help = helpOverlay(this);
     this.stage = make("div", { class: "ils-stage" }, make("div", { class: "ils-view" }, this.panesBox, this.legend, zoom, this.bar));
     this.status = make("div", { class: "ils-status", role: "status", "aria-live": "polite" });
-    this.spoken = make("div", { class: "ils-spoken", "aria-live": "polite" }); // for ears only: where the cursor is
+    this.spoken = make("div", { class: "ils-spoken", "aria-live": "polite" }); // for a screen reader alone: the photo, the cursor, what a key did
     this.body = make("div", { class: "ils-body" }, this.stage, panel);
     for (const [name, colour] of Object.entries(settings.colours)) this.root.style.setProperty(`--ils-${name}`, rgb(colour));
     this.root.append(top, this.body, bottom, this.status, this.spoken, objects, film, this.help);
@@ -318,6 +318,8 @@ class Interface {
     if (other) {
       this.view.fit(info);
       this.cursor = this.detail = null;
+      for (const pane of [this.learning, this.fixed]) pane.label(info.name);
+      this.spoken.textContent = `Photo ${info.name}`;
       this.resize();
     }
     this.redraw();

@@ -380,6 +380,46 @@ def test_clicking_by_keyboard_alone(fresh):
     assert spoken.inner_text() == f"x 0, y {y:g}"
 
 
+def test_a_screen_reader_hears_the_photo_and_what_keys_do(fresh):
+    spoken = fresh.root.locator(".ils-spoken")
+    fresh.press("n")
+    fresh.wait(lambda: spoken.inner_text() == "Photo tall")
+    assert "Photo tall" in fresh.pane().get_attribute("aria-label")
+    for key, heard in {
+        "b": "Tool: background",
+        "e": "Tool: erase",
+        "m": "Mask off",
+        "1": "Learning: fixed",
+        "[": "Opacity 35%",
+        "]": "Opacity 45%",
+        ">": "Threshold 55%",
+        "+": "Zoom 150%",
+        "f": "Zoom 100%",
+    }.items():
+        fresh.press(key)
+        assert spoken.inner_text() == heard
+    fresh.press("e", "Space")  # shows where it would click
+    assert spoken.inner_text().startswith("Cursor at x ")
+    assert fresh.button("Undo").is_disabled()
+    fresh.press("Space")
+    fresh.says("1 click ")
+
+
+def test_arrows_scroll_and_do_not_leave_the_widget(fresh):
+    for place in (fresh.button("Insights"), fresh.button("Zoom in"), fresh.root.locator(".ils-frame").first):
+        place.focus()
+        fresh.press("ArrowDown", "ArrowUp")
+        assert has_focus(place)
+    fresh.page.set_viewport_size({"width": 640, "height": 320})
+    try:
+        fresh.pane().focus()
+        fresh.press("h", "End")
+        fresh.wait(lambda: fresh.root.locator(".ils-help").evaluate("help => help.scrollTop > 20"))
+    finally:
+        fresh.press("Escape")
+        fresh.page.set_viewport_size({"width": 1280, "height": 1000})
+
+
 def test_a_press_beside_the_buttons_does_not_give_the_keys_to_the_page(fresh):
     """There, m makes text of the cell, and x cuts it."""
     places = [fresh.root.locator(".ils-caption").first, fresh.root.locator(".ils-status"), fresh.button("Redo")]
