@@ -659,15 +659,66 @@ def test_images_that_differ_in_their_endings_alone(tmp_path):
     assert len(FolderDataset(tmp_path / "out")) == 2
 
 
-def test_an_export_leaves_other_peoples_listings_alone(training_set, tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    for content, told in (('{"mine": [[1, "cat"]]}', "holds other images"), ("{broken", "cannot be read"), ("[]", "no list")):
-        (out / "instances.json").write_text(content)
-        with pytest.raises(DataError, match=rf"{told}.*name an empty folder"):
+def test_an_export_leaves_what_others_have_made_alone(training_set, tmp_path):
+    for name in ("instances.json", "images/mine.jpg", "images/2007_000032.jpg", "masks/2007_000032.png"):
+        out = tmp_path / name.replace("/", "_")
+        (out / name).parent.mkdir(parents=True)
+        (out / name).write_text("mine")
+        with pytest.raises(DataError, match=r"holds .*images.*name an empty folder"):
             export(training_set, out, progress=False)
-        assert [path.name for path in out.iterdir()] == ["instances.json"]
-        assert (out / "instances.json").read_text() == content
+        assert [path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()] == [name]
+        assert (out / name).read_text() == "mine"
+    export(training_set, tmp_path / "out", progress=False)
+    (tmp_path / "out" / ".export.json").write_text("{broken")
+    with pytest.raises(DataError, match=r"cannot be read.*name an empty folder"):
+        export(training_set, tmp_path / "out", progress=False)
+    export(FolderDataset(tmp_path / "out"), tmp_path / "again", progress=False)
+    write_coco(tmp_path / "coco")
+    with pytest.raises(DataError, match=r"holds other images \(2007_000032"):
+        export(CocoVal2014(tmp_path / "coco"), tmp_path / "again", progress=False)
+
+
+def test_an_export_follows_its_objects(tmp_path, caplog):
+    """Those of an image that were stopped halfway, too; and what has none any more goes."""
+    write_coco(tmp_path / "coco")
+    data = CocoVal2014(tmp_path / "coco")
+    out = tmp_path / "out"
+    first, *others = range(len(data))
+    export(data.subset([first, others[0]]), out, progress=False)
+    (out / "instances.json").unlink()  # as if it had been stopped
+    export(data, out, progress=False)
+    export(data, tmp_path / "anew", progress=False)
+    for path in (tmp_path / "anew").rglob("*.png"):
+        assert path.read_bytes() == (out / path.relative_to(tmp_path / "anew")).read_bytes()
+    assert "have no object now" not in caplog.text
+    export(data.subset([first]), out, progress=False)
+    assert "1 images of before have no object now and are removed" in caplog.text
+    assert len(list((out / "images").iterdir())) == len(list((out / "masks").iterdir())) == 1
+    assert len(FolderDataset(out)) == 1
+
+
+def test_an_export_can_be_read_whatever_the_photos_are_called(tmp_path):
+    names = ("../photos/a.png", ".hidden.png", "loop.gif", "plain")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "photos").mkdir()
+    for name in names:
+        Image.new("RGB", (8, 6)).save(tmp_path / "set" / name, format="GIF" if name.endswith("gif") else "PNG")
+    runs = {"size": [6, 8], "counts": [0, 6, 42]}
+    listing = {
+        "images": [{"id": i, "file_name": name, "width": 8, "height": 6} for i, name in enumerate(names)],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": 1, "segmentation": runs, "area": 6, "iscrowd": 0} for i in range(len(names))
+        ],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    (tmp_path / "set" / "coco.json").write_text(json.dumps(listing))
+    export(CocoInstances(tmp_path / "set" / "coco.json"), tmp_path / "out", progress=False)
+    assert {entry.image.name for entry in FolderDataset(tmp_path / "out").entries} == {
+        "photos-a.png",
+        "hidden.png",
+        "loop.png",
+        "plain.png",
+    }
 
 
 def test_a_stopped_export_goes_on(training_set, tmp_path, monkeypatch):
