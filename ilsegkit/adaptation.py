@@ -129,6 +129,8 @@ def named_adaptation(mode: str, chosen: Mapping[str, Mapping[str, Any]] | None =
         raise DataError("settings alone do not say what they are for; write Adaptation(image=...) or Adaptation(sequence=...)")
     if mode not in MODES:
         raise DataError(f"there is no adaptation {mode!r}; choose one of {', '.join(MODES)}")
+    if chosen is not None and not (isinstance(chosen, Mapping) and chosen.keys() <= PAPER.keys()):
+        raise DataError(f"adaptation settings are for {' and '.join(PAPER)}; give them as in benchmarks/adaptation.json")
     try:
         settings = {name: Settings(**(chosen or {}).get(name, vars(default))) for name, default in PAPER.items()}
     except (AttributeError, TypeError) as error:

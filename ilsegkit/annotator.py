@@ -23,7 +23,8 @@ from .evaluation import fingerprint
 from .images import fitting_mask
 from .metrics import iou
 from .project import Project
-from .records import STAGE_SIDE, ObjectRecord, Stage, decode_mask, encode_mask, numbered, shrunk
+from .records import STAGE_SIDE, ObjectRecord, Stage, numbered, shrunk
+from .runs import decode_mask, encode_mask
 
 __all__ = ["Annotator"]
 

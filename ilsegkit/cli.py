@@ -171,10 +171,12 @@ def train(
     batch: Annotated[int, typer.Option(min=2, help="Crops a step.")] = 8,
     size: Annotated[int, typer.Option(min=32, help="Side of the crops in pixels.")] = 256,
     first_stage: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the iterations with sampled clicks.")] = 0.35,
-    rate: Annotated[float, typer.Option(help="Peak learning rate, of the decoder; the encoder has less.")] = 1e-3,
+    rate: Annotated[
+        float, typer.Option(help="Peak learning rate, reached after 200 steps, of the decoder; the encoder has less.")
+    ] = 1e-3,
     loss: Annotated[str, typer.Option(help="focal, or ce for Eq. 1.")] = "focal",
     paste: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of objects pasted over other crops.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Decides the crops and clicks.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Decides the crops and clicks.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read images, and as many that find clicks.")] = 1,
     device: Device = None,
 ) -> None:
@@ -182,6 +184,7 @@ def train(
     import torch
 
     from .data import FolderDataset
+    from .evaluation import fingerprint
     from .model import PRESETS, InteractiveSegmenter, load_model, pick_device
     from .training import Recipe, imagenet_encoder
     from .training import train as run
@@ -195,10 +198,11 @@ def train(
     model = InteractiveSegmenter(preset or "lite") if new else load_model(None if start == "bundled" else start, "cpu")
     if start == "imagenet" and not (out / "checkpoint.pt").is_file():
         model.start_from(imagenet_encoder(model))
+    begun = start if new else fingerprint(model)
     if new and model.config == PRESETS["lite"]:
         model.adaptation = load_model(device="cpu").adaptation  # chosen for such a network, as the paper's are not
     with stopped(f"there is a checkpoint in {out}, a minute old at most, if it came that far: the same command goes on"):
-        run(model.to(pick_device(device)), folders, out, recipe, workers=workers)
+        run(model.to(pick_device(device)), folders, out, recipe, workers=workers, start=begun)
     typer.echo(f"{out / 'model.safetensors'}: done; give it an importance with 'ilsegkit importance'")
 
 
@@ -215,7 +219,7 @@ def importance(
         Path | None, typer.Option(help="JSON with adaptation settings to store, as adaptation.json in benchmarks is.")
     ] = None,
     half: Annotated[bool, typer.Option(help="Store in 16 bits, for handing out.")] = False,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the objects and clicks.")] = 0,
     device: Device = None,
 ) -> None:
     """Compute the importance of each parameter (Eq. 3) and store it with the weights."""
@@ -226,6 +230,9 @@ def importance(
 
     model = load_model(weights, device)
     out.parent.mkdir(parents=True, exist_ok=True)  # what is wrong with it is told now, not after the work
+    if out.is_dir():
+        raise DataError(f"{str(out)!r} is a folder; name the weights file to write")
+    folders = [FolderDataset(folder) for folder in data]
     if adaptation is not None:
         try:
             model.adaptation = json.loads(adaptation.read_text(encoding="utf-8"))
@@ -239,10 +246,10 @@ def importance(
         f"what was done of the folder at hand is kept beside {out}, but for up to 50 objects: the same command goes on, after "
         "the folders before it"
     ):
-        for number, folder in enumerate(data):
-            checkpoint = out.with_name(f".{out.name}.{number}.{folder.name}.importance")
-            part = estimate_importance(model, FolderDataset(folder), most, seed, checkpoint)
-            total = {name: total.get(name, 0) + value / len(data) for name, value in part.items()}
+        for number, folder in enumerate(folders):
+            checkpoint = out.with_name(f".{out.name}.{number}.{data[number].name}.importance")
+            part = estimate_importance(model, folder, most, seed, checkpoint)
+            total = {name: total.get(name, 0) + value / len(folders) for name, value in part.items()}
     model.importance = total
     save_model(out, model, half)
     typer.echo(f"{out}: importance of {len(total)} tensors stored")

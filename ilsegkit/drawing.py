@@ -14,7 +14,8 @@ from scipy import ndimage
 from .clicks import Click
 from .errors import DataError, ImageError
 from .images import resize_mask
-from .records import ObjectRecord, decode_mask
+from .records import ObjectRecord
+from .runs import decode_mask
 
 __all__ = ["COLOURS", "MASK_COLOURS", "OBJECT_COLOURS", "Colour", "draw", "jpeg", "picture_file", "save_story", "strip"]
 

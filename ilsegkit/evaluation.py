@@ -256,7 +256,8 @@ def evaluate(
     log = None
     if records is not None:
         header = {"target_iou": target_iou, "max_clicks": max_clicks, "rule": rule, **_identity(dataset, session)}
-        log = _Records(home_expanded(records), header, session, _object_ids(dataset))
+        ids = [name for name, _ in objects] if (objects := _objects(dataset)) is not None else None
+        log = _Records(home_expanded(records), header, session, ids)
     done = log.done if log else []
     way = "fixed" if session.adapt == "none" else session.adapt
     bar = tqdm(total=len(dataset), initial=len(done), desc=way, unit="object", disable=not progress, leave=False)
@@ -306,7 +307,7 @@ def segment_object(
         if on_mask is not None:
             on_mask(mask)
         record["clicks"].append([click.x, click.y, int(click.positive)])
-        record["iou"].append(round(iou(mask, sample.mask, sample.ignore), 5))
+        record["iou"].append(iou(mask, sample.mask, sample.ignore))
         record["respected"].append(sum(bool(mask[round(c.y), round(c.x)]) == c.positive for c in session.clicks))
         if record["iou"][-1] >= target_iou:
             break
@@ -342,11 +343,13 @@ def fingerprint(model: torch.nn.Module) -> str:
 
 
 def _identity(dataset: Sequence[Sample], session: Session) -> dict[str, Any]:
-    """What decides the records beside the arguments: the objects, by the number, first and last of them, and the session."""
-    content = hashlib.sha256()
+    """What decides the records beside the arguments: the session, and the objects by areas and the first and last."""
+    content = hashlib.sha256(repr(sorted(area for _, area in _objects(dataset) or ())).encode())  # the order is checked by ids
     for index in sorted({0, len(dataset) - 1}) if len(dataset) else ():
         sample = dataset[index]
-        content.update(repr((sample.object_id, sample.image.shape)).encode() + sample.image.tobytes() + sample.mask.tobytes())
+        content.update(repr((sample.object_id, sample.image.shape)).encode())
+        for pixels in (sample.image, sample.mask, sample.ignore):
+            content.update(b"" if pixels is None else pixels.tobytes())
     identity: dict[str, Any] = {"objects": len(dataset), "data": content.hexdigest()[:12]}
     identity |= {"adaptation": asdict(session.adaptation), "model": fingerprint(session.model)}
     if session.adaptation.sequence is not None:
@@ -354,13 +357,20 @@ def _identity(dataset: Sequence[Sample], session: Session) -> dict[str, Any]:
     return identity
 
 
-def _object_ids(dataset: Any) -> list[str] | None:
-    """The objects, in their order, where they can be told without reading them."""
+def _objects(dataset: Any) -> list[tuple[str, int]] | None:
+    """Ids and areas of the objects, in their order, where they can be told without reading them."""
     if isinstance(dataset, Subset):
-        ids = _object_ids(dataset.dataset)
-        return None if ids is None else [ids[index] for index in dataset.indices]
-    objects = dataset if isinstance(dataset, list | tuple) else getattr(dataset, "entries", None)
-    return None if objects is None else [entry.object_id for entry in objects]
+        objects = _objects(dataset.dataset)
+        return None if objects is None else [objects[index] for index in dataset.indices]
+    if isinstance(dataset, list | tuple):
+        return [(sample.object_id, int(np.count_nonzero(sample.mask))) for sample in dataset]
+    entries = getattr(dataset, "entries", None)
+    return None if entries is None else [(entry.object_id, entry.area) for entry in entries]
+
+
+def _json(content: Any) -> str:
+    """As JSON; numbers may be NumPy's, and what it has no word for, such as a path, is told as text."""
+    return json.dumps(content, default=lambda value: value.item() if hasattr(value, "item") else str(value))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -376,7 +386,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
     except ValueError:
         raise something_else from None
-    if text and not (lines and isinstance(lines[0], dict) and "target_iou" in lines[0]):
+    complete = lines and all(isinstance(line, dict) for line in lines) and {"target_iou", "max_clicks"} <= lines[0].keys()
+    if text and not complete:
         raise something_else
     return lines
 
@@ -385,11 +396,13 @@ class _Records:
     """Records on disk. The first line says which evaluation they belong to."""
 
     def __init__(self, path: Path, header: dict[str, Any], session: Session, ids: list[str] | None) -> None:
+        if path.is_dir():
+            raise DataError(f"{str(path)!r} is a folder and holds no records of an evaluation; name a new file")
         self.path, self.state = path, path.with_name(f"{path.name}.state")
         self.done: list[dict[str, Any]] = []
         self.learned: dict[str, Any] | None = None  # not written yet
         self.written = time.monotonic()
-        self.header = header = json.loads(json.dumps(header))
+        self.header = header = json.loads(_json(header))
         path.parent.mkdir(parents=True, exist_ok=True)
         busy = f"another evaluation is writing {str(path)!r}; wait for it, or name another file"
         self.lock = locked(path.with_name(f".{path.name}.lock"), busy)
@@ -406,13 +419,13 @@ class _Records:
         if lines[1:]:
             if lines[0] != header:
                 different = sorted(k for k in header if lines[0].get(k) != header[k])
-                hint = " or, to go on with them, give a new session: this one has learned" if session.objects else ""
+                hint = " or, to go on with them, give a new session: this one is not as new" if "random" in different else ""
                 raise DataError(
                     f"{str(path)!r} has the records of another evaluation ({', '.join(different)}); name a new file{hint}"
                 )
             self.done = lines[1:]
             for number, (record, wanted) in enumerate(zip(self.done, ids or [], strict=False), 1):
-                if record["object_id"] != wanted:
+                if record["object_id"] != json.loads(_json(wanted)):
                     raise DataError(
                         f"{str(path)!r} has {record['object_id']!r} as object {number}, where {wanted!r} is now: these are "
                         "other objects, or in another order; name a new file"
@@ -420,7 +433,7 @@ class _Records:
         if session.adaptation.sequence is not None:
             self._go_on(session)
         scratch = path.with_name(f".{path.name}.part")  # whoever is killed now still has the old records
-        scratch.write_text("".join(json.dumps(line) + "\n" for line in (header, *self.done)))
+        scratch.write_text("".join(_json(line) + "\n" for line in (header, *self.done)))
         scratch.replace(path)
 
     def _go_on(self, session: Session) -> None:
@@ -454,7 +467,7 @@ class _Records:
 
     def save(self, record: dict[str, Any], session: Session) -> None:
         with self.path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(_json(record) + "\n")
         if session.adaptation.sequence is not None:
             self.learned = {"header": self.header, "records": len(self.done), "session": session.state_dict()}
             if time.monotonic() - self.written > SAVE_EVERY:

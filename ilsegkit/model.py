@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ class InteractiveSegmenter(nn.Module):
             architecture, _, encoder = config.partition(":")
             if not encoder and config not in PRESETS:
                 raise WeightsError(f"there is no preset {config!r}; choose one of {', '.join(PRESETS)} or give a ModelConfig")
-            config = ModelConfig(architecture, encoder) if encoder else PRESETS[config]
+            config = _config_for(architecture, encoder) if encoder else PRESETS[config]
         self.config = config
         try:
             build = getattr(smp, config.architecture)
@@ -161,8 +161,8 @@ class InteractiveSegmenter(nn.Module):
         self.importance: dict[str, Tensor] | None = None
         self.adaptation: dict[str, dict[str, Any]] = {}
         self.info: dict[str, Any] = {}
-        # Twice as fast on CPUs for depthwise convolutions, forwards and backwards; also what tensor cores like.
-        self.to(memory_format=torch.channels_last)
+        self._layout = _layout(self.network)
+        self.to(memory_format=self._layout)
 
     def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
         """Logits for a batch.
@@ -198,7 +198,7 @@ class InteractiveSegmenter(nn.Module):
         height, width = x.shape[-2:]
         # Padded, not stretched: the aspect ratio is information. Zero is the mean colour and no click.
         below, right = -height % self.config.multiple, -width % self.config.multiple
-        x = F.pad(x, (0, right, 0, below)).contiguous(memory_format=torch.channels_last)
+        x = F.pad(x, (0, right, 0, below)).contiguous(memory_format=self._layout)
         return self.frozen(x, count) if frozen else self.network.encoder(x)[:count]
 
     @contextmanager
@@ -215,7 +215,7 @@ class InteractiveSegmenter(nn.Module):
         >>> with model.sparing_memory():
         ...     model(torch.zeros(1, 3, 64, 64), torch.zeros(1, 2, 64, 64)).sum().backward()
         """
-        inner: Any = getattr(self.network.encoder, "model", None)
+        inner: Any = getattr(getattr(self.network, "encoder", None), "model", None)  # a subclass may have another network
         if not hasattr(inner, "grad_checkpointing") or self.training or self.device.type != "cpu":
             yield
             return
@@ -300,6 +300,31 @@ class InteractiveSegmenter(nn.Module):
         first.weight[:, 3:].normal_(0, 2 * float(rgb[0].std()))
 
 
+def _config_for(architecture: str, encoder: str) -> ModelConfig:
+    """With the normalisation that timm's weights for an encoder were trained with; for others, what nearly all were."""
+    config = ModelConfig(architecture, encoder)
+    if not encoder.startswith("tu-"):  # segmentation_models_pytorch would ask the hub
+        return config
+    try:
+        known = smp.encoders.get_preprocessing_params(encoder)
+        (red, green, blue), spread = ([255 * float(value) for value in known[name]] for name in ("mean", "std"))
+    except (KeyError, TypeError, ValueError, RuntimeError):  # that there is no such encoder is told when it is built
+        return config
+    return replace(config, mean=(red, green, blue), std=(spread[0], spread[1], spread[2]))
+
+
+def _layout(network: nn.Module) -> torch.memory_format:
+    """How the numbers lie in memory.
+
+    Channels last is twice as fast on CPUs for depthwise convolutions, forwards and backwards, and what tensor cores like. But
+    there PyTorch 2.14 writes beyond its memory on a CPU in the gradients of convolutions of single pixels, with a stride, on
+    few channels: those of MobileOne and RepVGG on the image.
+    """
+    few = (m for m in network.modules() if isinstance(m, nn.Conv2d) and m.in_channels < 16 and m.groups == 1)
+    wrong = any(m.kernel_size == (1, 1) and max(m.stride) > 1 for m in few)
+    return torch.contiguous_format if wrong else torch.channels_last
+
+
 def pick_device(device: str | torch.device | None = None) -> torch.device:
     """The device asked for, or the best there is: cuda, then mps, then cpu.
 
@@ -315,7 +340,9 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     """
     if device is not None:
         try:
-            return torch.empty(0, device=device).device
+            tensor = torch.empty(0, device=device)
+            tensor.cpu()  # "meta" holds no numbers
+            return tensor.device
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise WeightsError(

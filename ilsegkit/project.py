@@ -37,7 +37,8 @@ from .drawing import OBJECT_COLOURS
 from .errors import DataError
 from .evaluation import fingerprint
 from .model import model_bytes
-from .records import ObjectRecord, check_size, decode_mask, numbered
+from .records import ObjectRecord, check_size, numbered
+from .runs import decode_mask
 
 __all__ = ["Project"]
 

@@ -1,6 +1,6 @@
 """The record of an object: its clicks, and what came of each; as JSON, so that it can be looked at, kept and replayed.
 
-Masks are written as COCO does, as run lengths (pycocotools).
+Masks are written as COCO does, as run lengths (`ilsegkit.runs`).
 """
 
 from __future__ import annotations
@@ -13,45 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco
 
 from .clicks import Click, parse_clicks
 from .errors import ClickError, DataError
 from .images import resize_mask
+from .runs import Runs, decode_mask
 
-__all__ = ["ObjectRecord", "Stage", "check_size", "decode_mask", "encode_mask", "numbered", "read_clicks", "shrunk"]
-
-Runs = Mapping[str, Any]  # {"size": [height, width], "counts": str}
+__all__ = ["ObjectRecord", "Stage", "check_size", "numbered", "read_clicks", "shrunk"]
 
 #: Longest side of the masks kept for each click: enough for a picture, and a few hundred bytes each.
 STAGE_SIDE = 512
-
-
-def encode_mask(mask: np.ndarray) -> dict[str, Any]:
-    """A mask as COCO's run lengths, fit for JSON.
-
-    Examples
-    --------
-    >>> runs = encode_mask(np.eye(3, dtype=bool))
-    >>> runs["size"], decode_mask(runs).sum()
-    ([3, 3], np.int64(3))
-    """
-    runs = coco.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": [int(side) for side in runs["size"]], "counts": runs["counts"].decode("ascii")}
-
-
-def decode_mask(runs: Runs) -> np.ndarray:
-    """The mask, bool, (height, width).
-
-    Raises
-    ------
-    DataError
-        If these are no run lengths.
-    """
-    try:
-        return coco.decode({"size": runs["size"], "counts": runs["counts"]}).astype(bool)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"these are no run lengths of a mask ({error!r:.100}); was the record edited by hand?") from error
 
 
 def shrunk(mask: np.ndarray, longest: int) -> np.ndarray:
@@ -162,8 +133,10 @@ class ObjectRecord:
             stages = tuple(None if stage is None else Stage(**stage) for stage in content["stages"])
             if stages and len(stages) != len(clicks):  # whoever writes a record by hand may leave them out
                 raise ValueError(f"{len(clicks)} clicks, but {len(stages)} stages")
-            return cls(**{**content, "clicks": clicks, "stages": stages})
-        except (KeyError, TypeError, ValueError) as error:
+            kinds = {"threshold": float, "seeds": int, "number": int, "class_name": str, "adapt": str}
+            plain = {name: kind(content[name]) for name, kind in kinds.items() if name in content}
+            return cls(**{**content, **plain, "clicks": clicks, "stages": stages})
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"this is no record of clicks ({error!r:.200}); give a file that the widget has written") from error
 
     @property

@@ -14,7 +14,8 @@ from .errors import DataError
 from .images import image_size
 from .metrics import iou
 from .project import Project
-from .records import ObjectRecord, decode_mask
+from .records import ObjectRecord
+from .runs import decode_mask
 
 __all__ = ["Replayed", "replay"]
 

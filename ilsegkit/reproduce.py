@@ -27,7 +27,7 @@ def reproduce(
     root: Annotated[Path | None, typer.Option(help="Where the data sets lie; else ILSEGKIT_DATA and the cache.")] = None,
     sequence: Annotated[list[str] | None, typer.Option(help="Only this sequence; may be given several times.")] = None,
     most: Annotated[int | None, typer.Option(min=1, help="Objects of each sequence at most.")] = None,
-    seed: Annotated[int, typer.Option(help="Which objects, and in which order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which objects, and in which order.")] = 0,
     weights: Annotated[Path | None, typer.Option(help="Weights file; the bundled one if left out.")] = None,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is if left out.")] = None,
 ) -> None:

@@ -16,7 +16,7 @@ from .adaptation import Adaptation, OnStep, Settings, adapt, kept_clicks, named_
 from .allocator import give_back_memory
 from .appearance import Looks
 from .clicks import Click
-from .errors import ClickError, WeightsError
+from .errors import ClickError, DataError, WeightsError
 from .frame import Frame, Window, window_around
 from .frozen import stamp
 from .images import fitting_mask, read_image
@@ -65,6 +65,8 @@ class Session:
     ------
     WeightsError
         If the model is none, or does not compute with 32 bits.
+    DataError
+        If the seed is none, or there is no such adaptation.
 
     Attributes
     ----------
@@ -104,7 +106,8 @@ class Session:
         self._anchor = self._weights()  # θ*
         self._sequence = self._anchor  # θ_t
         self._optimizer: torch.optim.Optimizer | None = None
-        self._rng = np.random.default_rng(seed)
+        self._seed = seed
+        self._rng = self._fresh_rng()
         self.objects = 0
         self.notice: str | None = None
         self.image: np.ndarray | None = None
@@ -358,8 +361,9 @@ class Session:
         return torch.sigmoid(frame.at_image_size(self._logits(frame, clicks))).numpy()
 
     def forget(self) -> None:
-        """Go back to the initial model θ*; the object at hand loses its clicks."""
+        """Begin anew with the initial model θ* and the seed; the object at hand loses its clicks."""
         self._sequence, self._optimizer, self.objects = self._anchor, None, 0
+        self._rng = self._fresh_rng()
         self._start()
 
     def initial_model(self) -> InteractiveSegmenter:
@@ -492,6 +496,12 @@ class Session:
         logits = frame.decode(self.model, frame.encode(self.model, clicks, known, frozen=True))
         return frame.answer(logits, clicks, self._looks(frame))
 
+    def _fresh_rng(self) -> np.random.Generator:
+        try:
+            return np.random.default_rng(self._seed)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"the seed {self._seed!r} is no whole number from 0 on; choose one") from error
+
     def _require_frame(self) -> Frame:
         if self._frame is None:
             raise ClickError("there is no image yet; call set_image first")
@@ -501,7 +511,7 @@ class Session:
         height, width = self._require_frame().image_size
         try:
             x, y = float(x), float(y)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ClickError(f"the click ({x!r}, {y!r}) is not two numbers") from None
         if not (math.isfinite(x) and math.isfinite(y)):
             raise ClickError(f"the click ({x}, {y}) has a coordinate that is not a finite number")

@@ -12,6 +12,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import multiprocessing
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -31,8 +35,9 @@ from tqdm.auto import tqdm
 from .clicks import Click, next_click, sample_clicks
 from .data.crops import Crop, RandomCrops
 from .data.folder import FolderDataset
-from .errors import DataError, MissingExtraError, check_ranges
+from .errors import DataError, IlsegkitError, MissingExtraError, WeightsError, check_ranges
 from .guidance import guidance_maps
+from .lock import locked
 from .losses import cross_entropy
 from .model import InteractiveSegmenter, save_model
 
@@ -42,6 +47,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between checkpoints at most: what a stopped training loses.
 SAVE_EVERY = 60.0
+
+#: Steps in which the learning rate rises to its peak.
+WARM_UP = 200
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,8 @@ class Recipe:
     reset : float
         In stage 2, the chance that an object goes back after a step.
     rate : float
-        AdamW's peak learning rate for the decoder. The encoder has 0.3 of it, and its first convolution three times as
-        much: the click channels start from random values.
+        AdamW's peak learning rate for the decoder, up to 10, reached after `WARM_UP` steps. The encoder has 0.3 of it, and
+        its first convolution three times as much: the click channels start from random values.
     loss : {"ce", "focal"}
         Eq. 1, or the normalised focal loss.
     paste : float
@@ -87,8 +95,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise DataError(f"there is no loss {self.loss!r}; choose one of {', '.join(LOSSES)}")
-        least = {"iterations": 1, "batch": 2, "size": 32, "rate": 1e-12}
+        least = {"iterations": 1, "batch": 2, "size": 32}
         check_ranges(self, {name: (low, math.inf) for name, low in least.items()})
+        check_ranges(self, {"rate": (1e-12, 10), "seed": (0, 2**63 - 1)})
         check_ranges(self, dict.fromkeys(("first_stage", "reset", "paste", "average"), (0, 1)))
 
 
@@ -185,25 +194,81 @@ def _first_clicks(crop: Crop, stage: int, rng: np.random.Generator) -> list[Clic
     return sample_clicks(target, rng, crop.others, ignore=crop.target == -1)
 
 
-class _Starts(Dataset[tuple[Crop, list[Click]]]):
-    """Crops with the clicks they start from. The first ones are for stage 1: as many as it uses up."""
+class _Starts(Dataset["_Slot | IlsegkitError"]):
+    """Objects with the clicks they start from. The first ones are for stage 1: as many as it uses up."""
 
     def __init__(self, crops: RandomCrops, first_stage: int) -> None:
         self.crops, self.first_stage = crops, first_stage
 
-    def __getitem__(self, index: int) -> tuple[Crop, list[Click]]:
-        crop, rng = self.crops[index], np.random.default_rng([self.crops.seed, 1, index])
-        return crop, _first_clicks(crop, 1 if index < self.first_stage else 2, rng)
+    def __getitem__(self, index: int) -> _Slot | IlsegkitError:
+        try:
+            crop, rng = self.crops[index], np.random.default_rng([self.crops.seed, 1, index])
+        except IlsegkitError as error:  # raised in a worker's process, its sentence would be the whole traceback
+            return error
+        return _Slot(index, crop, _first_clicks(crop, 1 if index < self.first_stage else 2, rng))
 
 
 @dataclass
 class _Slot:
     """A place in the batch: an object, the clicks it has so far, and the next one, which may still be on its way."""
 
+    index: int
     crop: Crop
     clicks: list[Click]
     rounds: int = 0
     coming: Future[Click | None] | None = None
+
+
+def _usable(found: _Slot | IlsegkitError) -> _Slot:
+    if isinstance(found, IlsegkitError):
+        raise found
+    return found
+
+
+def _kept(slot: _Slot | None) -> list | None:
+    """What a checkpoint keeps of an object under way: which it is, its clicks with the next one, and its rounds."""
+    click = None if slot is None or slot.coming is None else slot.coming.result()
+    if slot is None or click is None:  # there would be another object next
+        return None
+    return [slot.index, [[c.x, c.y, c.positive] for c in (*slot.clicks, click)], slot.rounds]
+
+
+def _taken_up(starts: _Starts, kept: list | None) -> _Slot | None:
+    """The object that `_kept` was given."""
+    if kept is None:
+        return None
+    index, clicks, rounds = kept
+    slot = _usable(starts[index])
+    *slot.clicks, click = [Click(*click) for click in clicks]
+    slot.rounds, slot.coming = rounds, Future()
+    slot.coming.set_result(click)
+    return slot
+
+
+def _robot() -> None:
+    """Begin a process that finds clicks: an interrupt is for the training, and it does not outlive that, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    training = multiprocessing.parent_process()
+
+    def leave() -> None:
+        if training is not None:
+            training.join()
+            os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
+
+
+@torch.no_grad()
+def _try_size(model: InteractiveSegmenter, size: int) -> None:
+    """Tell now, not in the first step, that a network cannot take such images."""
+    image, guidance = (torch.zeros(1, channels, size, size, device=model.device) for channels in (3, 2))
+    try:
+        model.eval()(image, guidance)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise WeightsError(
+            f"{model.config.architecture} on {model.config.encoder} cannot take images of {size} x {size} pixels "
+            f"({str(error).splitlines()[0]:.100}); choose an encoder that takes any size"
+        ) from error
 
 
 @torch.no_grad()
@@ -213,6 +278,10 @@ def _calibrate(model: InteractiveSegmenter, crops: RandomCrops, seed: int, count
     The focal loss leaves logits too small. No mask changes by the scale, but adaptation works with Eq. 1: without this, its
     first steps would go into making the network surer of the background, which is most of any image.
     """
+    head = getattr(model.network, "segmentation_head", None)
+    if head is None:
+        log.info("the network has no segmentation_head to scale; its logits stay as they are")
+        return 1.0
     logits, targets = [], []
     for index in tqdm(range(count), "calibrating", unit="crop", leave=False):
         crop = crops[index]
@@ -223,7 +292,7 @@ def _calibrate(model: InteractiveSegmenter, crops: RandomCrops, seed: int, count
     scales = np.geomspace(0.25, 8, 61)
     losses = [cross_entropy(torch.stack(logits) * scale, torch.stack(targets)).item() for scale in scales]
     scale = float(scales[int(np.argmin(losses))])
-    last = [m for m in model.network.segmentation_head.modules() if isinstance(m, torch.nn.Conv2d)][-1]
+    last = [m for m in head.modules() if isinstance(m, torch.nn.Conv2d)][-1]
     for parameter in last.parameters():
         parameter.mul_(scale)
     return scale
@@ -243,8 +312,9 @@ def train(
     recipe: Recipe = Recipe(),
     checkpoint_every: int = 200,
     workers: int = 1,
+    start: str | None = None,
 ) -> InteractiveSegmenter:
-    """Train a model, going on from ``out/checkpoint.pt`` if there is one.
+    """Train a model, going on from ``out/checkpoint.pt`` if there is one, as if it had not been stopped.
 
     Parameters
     ----------
@@ -259,7 +329,9 @@ def train(
     checkpoint_every : int, optional
         Iterations between checkpoints at most; there is one a minute, too.
     workers : int, optional
-        Processes that read and crop images.
+        Processes that read and crop images, and as many that find clicks.
+    start : str, optional
+        A name for what the model is before it is trained: a training does not go on from a checkpoint with another.
 
     Returns
     -------
@@ -269,13 +341,32 @@ def train(
     Raises
     ------
     DataError
-        If the checkpoint cannot be read or is of another recipe, network or data.
+        If the checkpoint cannot be read or is of another recipe, network, data or start, an image cannot be read any more,
+        another training is at work in the folder, or the weights do not stay finite.
+    WeightsError
+        If the network cannot take images of the recipe's size.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    lock = locked(out / ".training.lock", f"another training is at work in {str(out)!r}; wait for it, or choose another folder")
+    try:
+        return _train(model, folders, out, recipe, checkpoint_every, workers, start)
+    finally:
+        lock.release()
+
+
+def _train(
+    model: InteractiveSegmenter,
+    folders: Sequence[FolderDataset],
+    out: Path,
+    recipe: Recipe,
+    checkpoint_every: int,
+    workers: int,
+    begun_from: str | None,
+) -> InteractiveSegmenter:
     device = model.device
     stem = {id(p) for p in model.first_convolution().parameters()}
-    encoder = {id(p) for p in model.network.encoder.parameters()} - stem
+    encoder = {id(p) for p in getattr(model.network, "encoder", torch.nn.Identity()).parameters()} - stem
     groups: dict[float, list[Tensor]] = {3.0: [], 0.3: [], 1.0: []}
     for parameter in model.parameters():
         groups[3.0 if id(parameter) in stem else 0.3 if id(parameter) in encoder else 1.0].append(parameter)
@@ -288,12 +379,16 @@ def train(
     network = json.loads(json.dumps(asdict(model.config)))  # without tuples, as it comes back
     checkpoint, start, drawn, seconds = out / "checkpoint.pt", 0, 0, 0.0
     running: dict[str, float] = {}
+    under_way: list = []
     if checkpoint.is_file():
         try:
             state = torch.load(checkpoint, map_location=device, weights_only=True)
         except Exception as error:  # damaged files fail in many ways
-            raise DataError(f"{str(checkpoint)!r} cannot be read ({error}); remove it to start again") from error
-        made = {name: value for name, value in (("data", data), ("network", network)) if state.get(name, value) != value}
+            raise DataError(f"{str(checkpoint)!r} cannot be read ({error!r:.100}); remove it to start again") from error
+        if not isinstance(state, dict) or "recipe" not in state:
+            raise DataError(f"{str(checkpoint)!r} is no checkpoint of a training; remove it, or choose another folder")
+        now = {"data": data, "network": network, "start": begun_from}
+        made = [name for name, value in now.items() if value is not None and state.get(name) not in (None, value)]
         if made:
             raise DataError(f"{str(checkpoint)!r} was made with other {' and '.join(made)}; choose the same, or another folder")
         if state["recipe"] != asdict(recipe):
@@ -303,16 +398,19 @@ def train(
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         start, drawn, seconds, running = (state[name] for name in ("iteration", "drawn", "seconds", "running"))
+        under_way, begun_from = state.get("under_way", []), state.get("start")
         _cut_log(out / "log.jsonl", start)
         log.info("going on from iteration %d", start)
 
+    _try_size(model, recipe.size)
     crops = RandomCrops(folders, recipe.size, recipe.seed, recipe.paste)
     first_stage = round(recipe.first_stage * recipe.iterations)
     starts = _Starts(crops, first_stage * recipe.batch)
     supply = iter(DataLoader(starts, batch_size=None, sampler=_From(drawn), collate_fn=_as_is, num_workers=workers))
     # Two batches take turns: while one is trained on, the next clicks of the other are found.
-    turns: list[list[_Slot | None]] = [[None] * recipe.batch, [None] * recipe.batch]
-    robots: Executor = ProcessPoolExecutor(workers) if workers else ThreadPoolExecutor(1)
+    turns: list[list[_Slot | None]] = [[_taken_up(starts, kept) for kept in slots] for slots in under_way]
+    turns = turns or [[None] * recipe.batch, [None] * recipe.batch]
+    robots: Executor = ProcessPoolExecutor(workers, initializer=_robot) if workers else ThreadPoolExecutor(1)
     try:
         model.train()
         saved = time.monotonic()
@@ -320,6 +418,7 @@ def train(
         bar = tqdm(range(start, recipe.iterations), initial=start, total=recipe.iterations, desc="training", unit="step")
         for iteration in bar:
             rng = np.random.default_rng([recipe.seed, 2, iteration])
+            torch.manual_seed(int(np.random.default_rng([recipe.seed, 4, iteration]).integers(2**62)))  # for dropout
             stage = 1 if iteration < first_stage else 2
             slots = turns[iteration % 2]
             for i, slot in enumerate(slots):
@@ -328,7 +427,7 @@ def train(
                     if click is not None:
                         slot.clicks.append(click)
                         continue
-                slots[i] = _Slot(*next(supply))
+                slots[i] = _usable(next(supply))
                 drawn += 1
             batch = [slot for slot in slots if slot is not None]
             image = torch.stack([slot.crop.image for slot in batch]).to(device).float()
@@ -339,11 +438,12 @@ def train(
 
             rate = (
                 recipe.rate
-                * min(1, (iteration + 1) / 200)
+                * min(1, (iteration + 1) / WARM_UP)
                 * max(0.01, 0.5 * (1 + math.cos(math.pi * iteration / recipe.iterations)))
             )
             for group in optimizer.param_groups:
                 group["lr"] = group["scale"] * rate
+            statistics = [value.clone() for value in model.buffers()]
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
                 logits = model(image, guidance)[:, 0].float()
             loss = LOSSES[recipe.loss](logits, target)
@@ -356,6 +456,9 @@ def train(
                 running["loss"] = 0.98 * running.get("loss", loss.item()) + 0.02 * loss.item()
             else:
                 log.warning("iteration %d gave no finite gradient; its step is left out", iteration)
+                with torch.no_grad():  # batch norm has seen what was not finite
+                    for value, before in zip(model.buffers(), statistics, strict=True):
+                        value.copy_(before)
 
             predictions = (logits.detach() > 0).cpu().numpy()
             for i, (slot, prediction) in enumerate(zip(batch, predictions, strict=True)):
@@ -384,6 +487,8 @@ def train(
                     "recipe": asdict(recipe),
                     "data": data,
                     "network": network,
+                    "start": begun_from,
+                    "under_way": [[_kept(slot) for slot in slots] for slots in turns],
                     "iteration": done,
                     "drawn": drawn,
                     "seconds": time.monotonic() - began,
@@ -398,6 +503,8 @@ def train(
         model.eval()
     result = average.module.eval()
     assert isinstance(result, InteractiveSegmenter)
+    if not all(value.isfinite().all() for value in result.state_dict().values()):
+        raise DataError("the training came apart, its weights are not finite; choose a smaller rate and another folder")
     result.importance = None  # was that of other weights, where a trained model was trained further
     scale = _calibrate(result, crops, recipe.seed)
     result.info = {

@@ -12,7 +12,8 @@ from ilsegkit.data import Sample
 from ilsegkit.errors import ClickError, DataError, ImageError
 from ilsegkit.images import write_mask
 from ilsegkit.project import Project
-from ilsegkit.records import ObjectRecord, Stage, decode_mask, encode_mask, numbered
+from ilsegkit.records import ObjectRecord, Stage, numbered
+from ilsegkit.runs import decode_mask, encode_mask
 from ilsegkit.session import Session
 
 PHOTO = np.full((100, 200, 3), 128, np.uint8)

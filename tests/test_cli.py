@@ -251,6 +251,29 @@ def test_who_stops_long_work_is_told_what_becomes_of_it(weights, folder, monkeyp
     assert result.output.count("\n") == 1
 
 
+def test_importance_tells_what_is_wrong_before_it_works(weights, folder, tmp_path):
+    done = run("importance", folder, tmp_path / "nothing", "--weights", weights, "--out", tmp_path / "out.safetensors")
+    assert done.exit_code == 1
+    assert "there is no folder" in done.stderr
+    assert "importance:" not in done.stderr
+    done = run("importance", folder, "--weights", weights, "--out", tmp_path)
+    assert "is a folder; name the weights file" in done.stderr
+    settings = tmp_path / "settings.json"
+    for content in ("[]", '{"IB": {}}'):
+        settings.write_text(content)
+        done = run("importance", folder, "--weights", weights, "--out", tmp_path / "out.safetensors", "--adaptation", settings)
+        assert "adaptation settings are for IA and SA" in done.stderr
+
+
+def test_train_goes_on_from_the_same_start_alone(folder, tmp_path):
+    small = ["--iterations", 1, "--batch", 2, "--size", 32, "--workers", 0]
+    done = run("train", folder, "--out", tmp_path / "run", "--start", "random", *small)
+    assert done.exit_code == 0, done.output
+    done = run("train", folder, "--out", tmp_path / "run", "--start", "bundled", *small)
+    assert "was made with other start" in done.stderr
+    assert run("train", folder, "--out", tmp_path / "run", "--start", "random", "--seed", -1, *small).exit_code == 2
+
+
 def test_train_says_what_does_not_go_together(folder, tmp_path):
     result = run("train", folder, "--out", tmp_path / "run", "--start", "bundled", "--preset", "paper")
     assert result.exit_code == 1

@@ -5,7 +5,8 @@ from PIL import Image
 from ilsegkit.clicks import Click
 from ilsegkit.drawing import COLOURS, MASK_COLOURS, OBJECT_COLOURS, draw, save_story, strip
 from ilsegkit.errors import DataError, ImageError
-from ilsegkit.records import ObjectRecord, Stage, encode_mask
+from ilsegkit.records import ObjectRecord, Stage
+from ilsegkit.runs import encode_mask
 
 PHOTO = np.full((50, 100, 3), 128, np.uint8)
 

@@ -231,7 +231,7 @@ def test_a_mistake_in_the_arguments_leaves_no_records(tiny_model, squares, tmp_p
     with pytest.raises(DataError, match="no robot user 'papr'"):
         ils.evaluate(squares(2), ils.Session(tiny_model, "none"), 0.95, 1, "papr", path, progress=False)
     assert not path.exists()
-    path.write_text('{"target_iou": 0.5}\n')  # of an evaluation that was stopped before its first object was done
+    path.write_text('{"target_iou": 0.5, "max_clicks": 3}\n')  # stopped before its first object was done
     ils.evaluate(squares(2), ils.Session(tiny_model, "none"), 0.95, 1, records=path, progress=False)
 
 
@@ -258,6 +258,43 @@ def test_other_objects_in_the_middle_are_noticed(tiny_model, squares, tmp_path, 
     ils.evaluate(of([0, 1, 2, 4]), ils.Session(tiny_model, "none"), 0.95, 2, records=path, progress=False)
     with pytest.raises(DataError, match="other objects, or in another order"):
         ils.evaluate(of([0, 2, 1, 4]), ils.Session(tiny_model, "none"), 0.95, 2, records=path, progress=False)
+
+
+def test_a_mask_that_was_corrected_is_noticed(tiny_model, squares, tmp_path):
+    """Wherever it is in the set, and what is to be ignored, too."""
+    samples = list(squares(3))
+    session = ils.Session(tiny_model, "none")
+    ils.evaluate(samples, session, 0.5, 2, records=tmp_path / "r.jsonl", progress=False)
+    corrected = samples[1].mask.copy()
+    corrected[0, 0] ^= True
+    ignored = np.zeros_like(corrected)
+    ignored[0, 0] = True
+    for number, change in ((1, {"mask": corrected}), (0, {"ignore": ignored})):
+        others = list(samples)
+        others[number] = replace(others[number], **change)
+        with pytest.raises(DataError, match=r"another evaluation \(data\)"):
+            ils.evaluate(others, session, 0.5, 2, records=tmp_path / "r.jsonl", progress=False)
+
+
+def test_records_take_numbers_of_numpy_and_ids_that_are_no_text(tiny_model, squares, tmp_path):
+    samples = [replace(sample, object_id=name) for sample, name in zip(squares(2), (np.int64(3), Path("a")), strict=True)]
+    for _ in range(2):
+        results = ils.evaluate(
+            samples, ils.Session(tiny_model, "none"), np.float32(0.5), np.int64(2), records=tmp_path / "r.jsonl", progress=False
+        )
+    assert [record["object_id"] for record in results.records] == [3, "a"]
+
+
+def test_an_iou_is_not_rounded_up_to_the_target(tiny_model, squares, monkeypatch):
+    monkeypatch.setattr(evaluation, "iou", lambda *_: 0.849996)
+    assert len(ils.evaluate(squares(1), ils.Session(tiny_model, "none"), 0.85, 3, progress=False).records[0]["iou"]) == 3
+
+
+def test_after_forgetting_the_same_records_go_on(tiny_model, squares, tmp_path):
+    samples, session = squares(3), ils.Session(tiny_model, SA)
+    done = ils.evaluate(samples, session, 0.9, 2, records=tmp_path / "r.jsonl", progress=False)
+    session.forget()
+    assert ils.evaluate(samples, session, 0.9, 2, records=tmp_path / "r.jsonl", progress=False).records == done.records
 
 
 def test_curves_and_shares():

@@ -274,6 +274,27 @@ class TestWeightsFiles:
             load_model(path, "cpu")
 
 
+@pytest.mark.parametrize("encoder", ["mobileone_s0", "tu-repvgg_a0"])
+def test_gradients_of_single_pixels_on_few_channels(encoder):
+    """Channels last, PyTorch 2.14 writes beyond its memory: the process ends. The layout is what keeps it from that."""
+    model = InteractiveSegmenter(f"Unet:{encoder}").eval()
+    for _ in range(3):
+        model(torch.rand(1, 3, 64, 96), torch.zeros(1, 2, 64, 96)).square().mean().backward()
+    assert model.first_convolution().weight.grad.isfinite().all()
+
+
+def test_normalisation_is_the_encoder_s():
+    assert InteractiveSegmenter("Unet:tu-test_resnet").config.mean != (0, 0, 0)
+    lite = InteractiveSegmenter("Unet:tu-tf_efficientnet_lite0").config
+    assert (lite.mean, lite.std) == ((127.5,) * 3, (127.5,) * 3)
+    assert InteractiveSegmenter("Unet:resnet18").config.mean == (123.675, 116.28, 103.53)
+
+
+def test_a_device_without_numbers_is_none():
+    with pytest.raises(WeightsError, match="'meta' cannot be used"):
+        load_model(device="meta")
+
+
 def test_a_device_that_is_not_there_is_told():
     with pytest.raises(WeightsError, match="leave it out"):
         pick_device("cuda:99")

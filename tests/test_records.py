@@ -5,7 +5,8 @@ import pytest
 
 from ilsegkit.clicks import Click
 from ilsegkit.errors import ClickError, DataError
-from ilsegkit.records import ObjectRecord, Stage, decode_mask, encode_mask, read_clicks, shrunk
+from ilsegkit.records import ObjectRecord, Stage, read_clicks, shrunk
+from ilsegkit.runs import check_runs, decode_mask, encode_mask
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 30), (50, 3)])
@@ -15,10 +16,33 @@ def test_a_mask_survives_the_run_lengths(shape):
         np.testing.assert_array_equal(decode_mask(runs), mask)
 
 
-@pytest.mark.parametrize("damaged", [{}, {"size": [2, 2]}, {"size": None, "counts": "04"}])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {},
+        {"size": [2, 2]},
+        {"size": None, "counts": "04"},
+        {"size": [2, 2], "counts": ""},
+        {"size": [2, 2], "counts": "0" * 50},
+        {"size": [2, 2], "counts": "0P1"},  # goes on, and ends
+        {"size": [2, 2], "counts": "0P"},
+        {"size": [2, 2], "counts": "P" * 20 + "4"},
+        {"size": [2, 2], "counts": "2~"},
+        {"size": [2, 2], "counts": "9K"},  # 9 - 5
+        {"size": [2, 2], "counts": "2ä"},
+    ],
+)
 def test_damaged_run_lengths_are_named(damaged):
     with pytest.raises(DataError, match="no run lengths"):
         decode_mask(damaged)
+
+
+@pytest.mark.parametrize("density", [0.001, 0.1, 0.5])
+def test_whole_run_lengths_are_never_refused(density):
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (1, 3000), (700, 900), (31, 17)):
+        for mask in (rng.random(shape) < density, np.zeros(shape, bool), np.ones(shape, bool)):
+            check_runs(encode_mask(mask))
 
 
 def test_shrinking_keeps_the_shape_of_things():
@@ -38,7 +62,7 @@ def test_a_record_survives_json():
     again = ObjectRecord.from_json(json.loads(json.dumps(record.to_json())))
     assert again == record
     assert again.to_json()["clicks"] == [[1.0, 2.0, 1], [3.0, 4.0, 0]]
-    for damage in ({"clicks": [[1, 2]]}, {"stages": [{"mask": 1}]}, {"nonsense": 1}):
+    for damage in ({"clicks": [[1, 2]]}, {"stages": [{"mask": 1}]}, {"nonsense": 1}, {"threshold": "x"}):
         with pytest.raises(DataError, match="no record of clicks"):
             ObjectRecord.from_json({**record.to_json(), **damage})
 

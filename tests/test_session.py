@@ -162,13 +162,19 @@ def test_the_mode_can_change_in_the_middle_of_an_object(session, tiny_model):
     assert session.adapt == "none"
 
 
-@pytest.mark.parametrize(("x", "y"), [(-1, 5), (64, 5), (5, 48), (np.nan, 5), (5, np.inf), ("a", 1)])
+@pytest.mark.parametrize(("x", "y"), [(-1, 5), (64, 5), (5, 48), (np.nan, 5), (5, np.inf), ("a", 1), (10**400, 1)])
 def test_a_bad_click_is_refused_and_nothing_is_lost(session, x, y):
     mask = session.click(20, 20).copy()
     with pytest.raises(ClickError):
         session.click(x, y)
     assert len(session.clicks) == 1
     assert np.array_equal(session.mask, mask)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "a"])
+def test_a_bad_seed_is_told(tiny_model, seed):
+    with pytest.raises(DataError, match="is no whole number from 0 on"):
+        ils.Session(tiny_model, seed=seed)
 
 
 def test_a_bad_image_is_refused_and_nothing_is_lost(session, tmp_path):

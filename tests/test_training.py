@@ -1,4 +1,8 @@
 import json
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -10,8 +14,9 @@ from PIL import Image
 from ilsegkit import training
 from ilsegkit.clicks import Click
 from ilsegkit.data import FolderDataset
-from ilsegkit.errors import DataError
+from ilsegkit.errors import DataError, ImageError, WeightsError
 from ilsegkit.model import InteractiveSegmenter, load_model
+from ilsegkit.session import Session
 from ilsegkit.training import LOSSES, Recipe, focal_loss, train
 
 
@@ -162,6 +167,154 @@ def test_a_stopped_training_goes_on(tiny_model, folders, tmp_path, watched):
 
     train(tiny_model, folders, tmp_path / "run", recipe, checkpoint_every=4, workers=0)  # a finished one has nothing to do
     assert len(watched) - before == 4
+
+
+@pytest.mark.parametrize("first_stage", [1.0, 0.25])
+def test_a_stopped_training_becomes_what_it_would_have_been(folders, tmp_path, watched, first_stage):
+    """With dropout, and with objects under way in stage 2."""
+    recipe = Recipe(**{**RECIPE.__dict__, "iterations": 12, "first_stage": first_stage})
+
+    def model():
+        torch.manual_seed(0)
+        options = {"encoder_output_stride": 16, "decoder_channels": 8}
+        return InteractiveSegmenter(replace(InteractiveSegmenter("lite").config, encoder="tu-test_resnet", options=options))
+
+    assert any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model().modules())
+    whole = train(model(), folders, tmp_path / "whole", recipe, checkpoint_every=5, workers=0)
+    losses = list(watched)
+    watched.stop_after = len(losses) + 7
+    with pytest.raises(KeyboardInterrupt):
+        train(model(), folders, tmp_path / "parts", recipe, checkpoint_every=5, workers=0)
+    watched.stop_after = None
+    watched.clear()
+    torch.manual_seed(5)
+    parts = train(model(), folders, tmp_path / "parts", recipe, checkpoint_every=5, workers=0)
+    assert list(watched) == losses[5:]
+    for ours, theirs in zip(parts.state_dict().values(), whole.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_step_that_is_left_out_leaves_no_trace(tiny_model, folders, tmp_path, caplog):
+    calls = []
+
+    def spoil(_module, _inputs, output):
+        calls.append(1)
+        return output * float("nan") if len(calls) == 5 else output
+
+    tiny_model.first_convolution().register_forward_hook(spoil)
+    result = train(tiny_model, folders, tmp_path, Recipe(**{**RECIPE.__dict__, "iterations": 8}), workers=0)
+    assert "gave no finite gradient" in caplog.text
+    assert all(torch.isfinite(value).all() for value in result.state_dict().values())
+
+
+def test_weights_that_are_not_finite_are_no_model(tiny_model, folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "check_ranges", lambda *_: None)
+    with pytest.raises(DataError, match="choose a smaller rate"):
+        train(tiny_model, folders, tmp_path, Recipe(**{**RECIPE.__dict__, "iterations": 3, "rate": np.inf}), workers=0)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_one_training_at_a_time_works_in_a_folder(tiny_model, folders, tmp_path, monkeypatch):
+    recipe = Recipe(**{**RECIPE.__dict__, "iterations": 1})
+
+    def another(*_):
+        with pytest.raises(DataError, match="another training is at work"):
+            train(tiny_model, folders, tmp_path / "run", recipe, workers=0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_try_size", another)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_model, folders, tmp_path / "run", recipe, workers=0)
+    monkeypatch.undo()
+    train(tiny_model, folders, tmp_path / "run", recipe, workers=0)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal on this system")
+def test_robots_do_not_outlive_a_training_that_is_killed(tmp_path):
+    code = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from ilsegkit.training import _robot
+pool = ProcessPoolExecutor(2, initializer=_robot)
+print(*{job.result() for job in [pool.submit(os.getpid) for _ in range(4)]}, flush=True)
+time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    robots = [int(number) for number in parent.stdout.readline().split()]
+    assert robots
+    parent.kill()
+    parent.wait()
+    until = time.monotonic() + 20
+    while robots and time.monotonic() < until:
+        time.sleep(0.1)
+        robots = [number for number in robots if is_running(number)]
+    assert not robots
+
+
+def is_running(number):
+    """A process that has ended but was not collected by its parent is none."""
+    import psutil
+
+    try:
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_photo_that_is_gone_is_told_in_one_sentence(tiny_model, folders, tmp_path, workers):
+    for entry in folders[0].entries:
+        entry.image.unlink()
+    with pytest.raises(ImageError) as told:
+        train(tiny_model, folders, tmp_path / "run", Recipe(**{**RECIPE.__dict__, "iterations": 1}), workers=workers)
+    assert "Traceback" not in str(told.value)
+
+
+def test_going_on_from_another_start_is_refused(tiny_model, folders, tmp_path):
+    recipe = Recipe(**{**RECIPE.__dict__, "iterations": 1})
+    train(tiny_model, folders, tmp_path, recipe, workers=0, start="random")
+    with pytest.raises(DataError, match="made with other start"):
+        train(tiny_model, folders, tmp_path, recipe, workers=0, start="imagenet")
+    train(tiny_model, folders, tmp_path, recipe, workers=0)  # who does not say is not asked
+    with pytest.raises(DataError, match="made with other start"):
+        train(tiny_model, folders, tmp_path, recipe, workers=0, start="imagenet")
+
+
+@pytest.mark.parametrize("state", [{"model": {}}, [1]])
+def test_what_is_no_checkpoint_is_told(tiny_model, folders, tmp_path, state):
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(DataError, match="is no checkpoint of a training"):
+        train(tiny_model, folders, tmp_path, RECIPE, workers=0)
+
+
+def test_a_network_that_takes_one_size_is_told(folders, tmp_path):
+    model = InteractiveSegmenter("Unet:tu-swin_tiny_patch4_window7_224")
+    with pytest.raises(WeightsError, match="cannot take images of 32 x 32 pixels"):
+        train(model, folders, tmp_path, Recipe(**{**RECIPE.__dict__, "iterations": 1}), workers=0)
+
+
+class Plain(InteractiveSegmenter):
+    """A network that is not of segmentation_models_pytorch, as docs/howto/own_encoder.md tells."""
+
+    def __init__(self):
+        super().__init__("Unet:tu-test_resnet")
+        self.network = torch.nn.Sequential(torch.nn.Conv2d(5, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 1, 1))
+
+    def encode(self, image, guidance, frozen=False, count=None):
+        return [torch.cat([(image - self.mean) / self.std, guidance], 1)]
+
+    def decode(self, features, size, part=None):
+        return self.network(features[0])
+
+
+def test_another_network_can_be_trained_and_used(folders, tmp_path):
+    result = train(Plain(), folders, tmp_path, Recipe(**{**RECIPE.__dict__, "iterations": 2}), workers=0)
+    session = Session(result, "IA+SA")
+    for sample in folders[0][:2]:
+        session.set_image(sample.image)
+        session.click(20, 20)
+        session.finish()
+    assert session.objects == 2
 
 
 def test_the_log_tells_each_step_once_and_nothing_of_a_step_left_out(tiny_model, folders, tmp_path, monkeypatch):

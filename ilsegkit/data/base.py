@@ -229,6 +229,8 @@ class LabelMaps(ObjectSet):
         for image_id, image, mask in self._maps():
             try:
                 labels = self._remembered(mask, self._read)
+                if labels.size and labels.min() < 0:
+                    raise ImageError(f"{str(mask)!r} has negative numbers; write the objects as 1, 2, 3, ...")
                 areas = np.bincount(labels.ravel().astype(np.int64))
                 present = [int(label) for label in np.flatnonzero(areas) if label]
                 if not present:

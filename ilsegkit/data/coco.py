@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 
 from ..errors import DataError, ImageError
 from ..images import read_image
+from ..runs import check_runs
 from .base import ObjectEntry, ObjectSet
 
 __all__ = ["AerialBuildings", "CocoInstances", "CocoPanoptic", "CocoVal2014", "CocoVal2017", "polygon_mask"]
@@ -76,7 +77,9 @@ def _compact(segmentation: Any, height: int, width: int) -> Any:
         if counts.dtype.kind not in "iu" or (counts < 0).any() or counts.sum() != index(rows) * index(columns):
             raise ValueError(f"run lengths do not add up to {columns} x {rows} pixels")
         return coco_mask.frPyObjects(segmentation, rows, columns)
-    return {"size": [index(side) for side in segmentation["size"]], "counts": segmentation["counts"]}
+    runs = {"size": [index(side) for side in segmentation["size"]], "counts": segmentation["counts"]}
+    check_runs(runs)
+    return runs
 
 
 def _mask_of(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -141,12 +144,14 @@ class CocoInstances(ObjectSet):
                 elif annotation.get("area", self.smallest) >= self.smallest:
                     area = int(annotation.get("area", 0))
                     rest = (annotation["image_id"], kinds.get(annotation["category_id"]), segmentation, size, area)
-                    objects.append((fspath(image["file_name"]), annotation["id"], *rest))
+                    file_name = fspath(image["file_name"])
+                    name = PurePosixPath(file_name).with_suffix("").as_posix()  # there is none of an empty name
+                    objects.append((file_name, annotation["id"], name, *rest))
             objects.sort(key=lambda o: o[:2])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f"{str(self.listing)!r} has an annotation that is not as COCO's are ({error!r:.200})") from error
-        for file_name, number, image_number, kind, segmentation, size, area in objects:
-            path, name = self.images / file_name, PurePosixPath(file_name).with_suffix("").as_posix()
+        for file_name, number, name, image_number, kind, segmentation, size, area in objects:
+            path = self.images / file_name
             key = (segmentation, tuple(crowds.get(image_number, ())), size)
             yield ObjectEntry(path, self.listing, f"{name}:{number}", name, kind, key, area)
 

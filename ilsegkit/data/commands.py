@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ..errors import IlsegkitError
+from ..errors import DataError, IlsegkitError
 from .base import ObjectSet
 from .catalog import open_dataset
 from .coco import CocoInstances
@@ -157,6 +157,9 @@ def verify(names: Names, root: Root = None) -> None:
         for problem in problems:
             typer.echo(f"{name}: {problem}")
         typer.echo(f"{name}: {f'{len(problems)} files missing or changed' if problems else 'all well'} in {folder}")
+        if problems:
+            way = f"download {name}" if all(file.url for file in entry.files) else f"import {name} PATH"
+            typer.echo(f"{name}: remove those that are not as published, then 'ilsegkit data {way}' brings them back")
     if bad:
         raise typer.Exit(1)
 
@@ -190,9 +193,13 @@ def export_set(
     """Write a data set, or what was annotated, as images/ and masks/ with object numbers, as 'ilsegkit train' takes it."""
     listing = Path(name) / "coco.json"
     if listing.is_file() and name not in load_manifest():
+        if root is not None:
+            raise DataError(f"{name!r} is a folder of annotations, for which --root has no meaning; leave it out")
         from ..project import Project  # which needs PyTorch
 
         dataset: ObjectSet = CocoInstances(listing, images or Project(name).images_folder())
+    elif images is not None:
+        raise DataError(f"--images is for a folder of annotations, and {name!r} is none; leave it out")
     else:
         dataset = open_dataset(name, root)
     typer.echo(f"{folder}: {write_folder(dataset, folder)} images")

@@ -196,6 +196,8 @@ def disk_errors(root: Path) -> Iterator[None]:
         reason = {
             errno.ENOSPC: "the disk is full; make room or choose another folder with --root",
             errno.EDQUOT: "your quota is used up; make room or choose another folder with --root",
+            errno.EEXIST: "it is no folder; choose another with --root",
+            errno.ENOTDIR: "it is no folder; choose another with --root",
             errno.EROFS: "it can only be read; choose another folder with --root",
             errno.EACCES: "you may not write there; choose another folder with --root",
             errno.EPERM: "you may not write there; choose another folder with --root",

@@ -64,10 +64,10 @@ def fetch_file(file: File, target: Path, advance: Advance = lambda count: None, 
         If `stop` was set.
     """
     reasons = []
-    for url in [file.url, *file.mirrors]:
-        if url is None:
-            continue
-        part = target.with_name(f"{target.name}.part")
+    part = target.with_name(f"{target.name}.part")
+    addresses = [url for url in (file.url, *file.mirrors) if url is not None]
+    while addresses:
+        url, resumed = addresses[0], part.is_file()
         downloader = _Resuming(part, file, advance, stop or threading.Event())
         try:
             pooch.retrieve(url, file.hash, target.name, target.parent, downloader=downloader)
@@ -79,6 +79,10 @@ def fetch_file(file: File, target: Path, advance: Advance = lambda count: None, 
             found = f"{file.hash.partition(':')[0]}:{got[1]}" if file.hash and got else "another"
             reasons.append(f"{urlsplit(url).netloc}: another file, now deleted: expected {file.hash}, got {found}")
             advance(-downloader.size)
+            if resumed:  # perhaps it was what an earlier try had left that was wrong: once more from the start
+                reasons.pop()
+                continue
+        addresses.pop(0)
     raise DataError(f"{file.path!r} could not be fetched ({'; '.join(reasons) or 'it has no address'})")
 
 

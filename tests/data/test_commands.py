@@ -66,8 +66,17 @@ def test_download_verify_path_list(photos, tmp_path):
     result = run("verify", "photos", "--root", root)
     assert result.exit_code == 1
     assert f"photos: a.jpg differs: expected {digest(DATA)}, got {digest(bytes(len(DATA)))}" in result.output
+    assert "remove those that are not as published, then 'ilsegkit data download photos' brings them back" in result.output
     (root / "photos" / "a.jpg").unlink()
     assert "1 files missing" in run("list", "--root", root).output
+
+
+def test_a_root_that_is_no_folder_is_told(photos, tmp_path):
+    (tmp_path / "file").write_text("")
+    for root in (tmp_path / "file", tmp_path / "file" / "inside"):
+        result = run("download", "photos", "--root", root)
+        assert result.exit_code == 1
+        assert "it is no folder; choose another with --root" in result.stderr
 
 
 def test_import(photos, server, tmp_path):

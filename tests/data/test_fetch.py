@@ -130,6 +130,13 @@ class TestOneFile:
             fetch_file(wrong, tmp_path / "get" / "a.jpg")
         assert list((tmp_path / "get").iterdir()) == []
 
+    @pytest.mark.parametrize("left", [1000, len(PHOTO)])
+    def test_what_an_earlier_try_has_left_may_be_wrong(self, server, tmp_path, left):
+        (tmp_path / "a.jpg.part").write_bytes(bytes(left))
+        fetch_file(photo(server), tmp_path / "a.jpg")
+        assert (tmp_path / "a.jpg").read_bytes() == PHOTO
+        assert not (tmp_path / "a.jpg.part").exists()
+
     def test_a_wrong_size_keeps_nothing(self, server, tmp_path):
         with pytest.raises(DataError, match="300000 bytes instead of 7"):
             fetch_file(photo(server, bytes=7), tmp_path / "a.jpg")

@@ -130,6 +130,14 @@ def test_soft_edges_are_no_objects(root, caplog, blur):
     assert "greys beside 0 and 255, as of soft edges" in caplog.text
 
 
+def test_negative_numbers_are_no_objects(root, caplog):
+    (root / "masks" / "c.png").unlink(missing_ok=True)
+    Image.fromarray(np.full((20, 30), -1, np.int32)).save(root / "masks" / "c.png", format="TIFF")
+    with caplog.at_level(logging.WARNING):
+        assert names(FolderDataset(root)) == ["a:1", "a:2", "b:255"]
+    assert "has negative numbers" in caplog.text
+
+
 @pytest.mark.parametrize("content", [[], {"a": 3}, {"a": [["x", "roof"]]}, {"a": [[1]]}])
 def test_a_listing_of_another_form_is_told(root, content):
     (root / "instances.json").write_text(json.dumps(content))

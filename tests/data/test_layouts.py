@@ -448,6 +448,9 @@ class TestCoco:
             ("images", {"id": None, "file_name": 3}),
             ("annotations", {"id": "seven", "image_id": 9}),
             ("categories", {"id": [1]}),
+            ("annotations", {"area": float("inf")}),
+            ("annotations", {"segmentation": {"size": [40, 60], "counts": ""}}),
+            ("annotations", {"segmentation": {"size": [40, 60], "counts": "0" * 500}}),
         ],
     )
     def test_what_is_not_as_coco_writes_it_is_told(self, tmp_path, part, values):
@@ -459,6 +462,15 @@ class TestCoco:
         listing.write_text(json.dumps(content))
         with pytest.raises(DataError, match="not as COCO's are"):
             CocoVal2014(tmp_path)
+
+    def test_an_image_without_a_name_is_told(self, tmp_path):
+        listing = write_coco(tmp_path)
+        content = json.loads(listing.read_text())
+        for image in content["images"]:
+            image["file_name"] = ""
+        listing.write_text(json.dumps(content))
+        with pytest.raises(DataError, match="not as COCO's are"):
+            CocoInstances(listing)
 
     def test_crowds_are_ignored(self, tmp_path):
         write_coco(tmp_path)
