@@ -233,7 +233,6 @@ class Session:
                 logits = self._logits(frame, clicks, known)
             else:
                 show = None if on_prediction is None else lambda early: on_prediction((frame.at_image_size(early) > 0).numpy())
-                looks = self._looks(frame)
                 outcome = adapt(
                     self.model,
                     frame,
@@ -244,9 +243,10 @@ class Session:
                     on_step=on_step,
                     on_prediction=show,
                     known=known,
-                    looks=looks,
+                    looks=self._looks(frame),
                 )
-                logits, self.notice = frame.answer(outcome.logits, clicks, looks), outcome.notice
+                # The encoder may have learned, and see other textures now.
+                logits, self.notice = frame.answer(outcome.logits, clicks, self._looks(frame)), outcome.notice
         except BaseException:  # out of memory, or interrupted by the user: as if the click had not been made
             self._load(self._now.weights or self._sequence)
             raise

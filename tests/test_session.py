@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
 import ilsegkit as ils
 from ilsegkit import session as session_module
@@ -557,3 +558,12 @@ def test_a_state_that_does_not_fit_changes_nothing(tiny_model):
     assert session.objects == 1
     assert np.array_equal(session.mask, before)
     session.click(10, 10)
+
+
+def test_textures_are_those_of_the_encoder_that_has_learned():
+    """What is asked again is answered alike, where IA teaches the encoder, too."""
+    session = ils.Session(ils.load_model(device="cpu"), Adaptation(Settings(3, 1e-4, 0.5, 0.0)))
+    session.set_image(data.chelsea()[:150, :225])
+    for click in ((110, 60), (20, 20, False)):
+        session.click(*click)
+        np.testing.assert_allclose(session.predict(), session.probability, atol=1e-4)
