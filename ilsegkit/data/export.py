@@ -18,7 +18,8 @@ from tqdm.auto import tqdm
 
 from ..errors import DataError
 from ..images import read_image
-from .base import IGNORE_LABEL, IMAGE_SUFFIXES, ObjectEntry, ObjectSet
+from ..lock import locked
+from .base import IGNORE_LABEL, IMAGE_SUFFIXES, ObjectEntry, ObjectSet, images_in
 
 __all__ = ["export"]
 
@@ -26,7 +27,6 @@ log = logging.getLogger(__name__)
 
 PARTS = ("images", "masks")
 LISTING = "instances.json"  # written when everything else is there
-JOURNAL = ".export.json"  # whose export it is, and a hash of the objects of each image: known before any of it is written
 MOST_OBJECTS = IGNORE_LABEL - 1  # in one image, since a mask has eight bits and 255 is taken
 
 
@@ -64,25 +64,116 @@ def export(dataset: ObjectSet, folder: str | PathLike[str], progress: bool = Tru
     for group in named.values():
         if len(group) > MOST_OBJECTS:
             raise DataError(f"{group[0].image_id!r} has {len(group)} objects; a mask holds at most {MOST_OBJECTS}")
-    _make_room(dataset, folder, named)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = locked(folder / ".export.lock", f"another export is writing into {fspath(folder)!r}; wait, or name another folder")
+    try:
+        _write(dataset, folder, named, progress)
+    finally:
+        lock.release()
+    return len(named)
+
+
+def _write(dataset: ObjectSet, folder: Path, named: Mapping[str, list[ObjectEntry]], progress: bool) -> None:
+    files: dict[str, list[Path]] = {}
+    for part in PARTS:
+        for path in images_in(folder / part) if (folder / part).is_dir() else ():
+            files.setdefault(path.stem, []).append(path)
+    wanted = {name: _fingerprint(group) for name, group in named.items()}
+    journal = _Journal(folder, dataset)
+    journal.check(dataset, files.keys(), named)
+    gone = sorted(journal.written.keys() - named.keys())
+    journal.begin(wanted)
     hidden = []
     for name, group in tqdm(named.items(), f"writing {folder.name}", unit="image", disable=not progress):
         first, mask = group[0], folder / "masks" / f"{name}.png"
-        if mask.is_file():  # it is written last
+        if journal.written[name] == wanted[name] and mask.is_file():
             continue
         if first.image.suffix.lower() in IMAGE_SUFFIXES:
             suffix, write = first.image.suffix, partial(shutil.copyfile, first.image)
         else:
             suffix, write = ".png", partial(Image.fromarray(read_image(first.image)).save, format="PNG")
-        _into(folder / "images" / f"{name}{suffix}", write)
+        image = folder / "images" / f"{name}{suffix}"
         labels = _labels(dataset, group)
-        hidden += [entry.object_id for number, entry in enumerate(group, 1) if not (labels == number).any()]
+        _into(image, write)
         _into(mask, partial(Image.fromarray(labels).save, format="PNG"))
+        _remove(path for path in files.get(name, ()) if path not in (image, mask))  # it had another ending
+        journal.add(name, wanted[name])
+        hidden += [entry.object_id for number, entry in enumerate(group, 1) if not (labels == number).any()]
     if hidden:
         log.warning("%s: %d objects lie wholly under others, and are left out: %s", folder, len(hidden), ", ".join(hidden))
+    if gone:
+        log.warning("%s: %d images of before have no object now and are removed: %s", folder, len(gone), ", ".join(gone[:10]))
+        _remove(path for name in gone for path in files.get(name, ()))
     classes = {name: [[number, entry.class_name] for number, entry in enumerate(group, 1)] for name, group in named.items()}
     _into(folder / LISTING, lambda path: path.write_text(json.dumps(classes), encoding="utf-8"))
-    return len(groups)
+
+
+class _Journal:
+    """What exports have written into a folder: the data set, then a line for each image with what its objects were.
+
+    An image is named before any file of it is written, with None; so what is not named is somebody else's.
+    """
+
+    def __init__(self, folder: Path, dataset: ObjectSet) -> None:
+        self.folder, self.path = folder, folder / ".export.jsonl"
+        home = Path(getattr(dataset, "listing", dataset.root)).resolve()
+        self.source = f"{type(dataset).__name__} {getattr(dataset, 'split', '')} {fspath(home)}"
+        self.written: dict[str, str | None] = {}
+        self.before: str | None = None
+        if self.path.is_file():
+            try:
+                # A line without its end was being written when the export was stopped.
+                lines = [
+                    json.loads(x) for x in self.path.read_text(encoding="utf-8").splitlines(keepends=True) if x[-1] == "\n"
+                ]
+                self.before, self.written = lines[0]["source"], dict(lines[1:])
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                raise DataError(f"{fspath(self.path)!r} cannot be read ({error!r:.100}); name an empty folder") from error
+
+    def check(self, dataset: ObjectSet, there: Iterable[str], named: Mapping[str, list[ObjectEntry]]) -> None:
+        """Refuse what would write over, or remove, anything but an earlier export of the same data set."""
+        others = set(there) - self.written.keys()
+        if self.before is None and (self.folder / LISTING).exists():
+            others.add(LISTING)
+        if self.before not in (None, self.source):
+            others |= self.written.keys()
+        if others:
+            some = ", ".join(sorted(others)[:3])
+            raise DataError(f"{fspath(self.folder)!r} holds images of something else ({some}); name an empty folder")
+        inside = {(self.folder / part).resolve() for part in PARTS}
+        for group in named.values():
+            if not inside.isdisjoint({group[0].image.parent.resolve(), group[0].mask.parent.resolve()}):
+                raise DataError(f"{fspath(group[0].image)!r} would be written over by its own copy; name another folder")
+        if dataset.skipped and (gone := sorted(self.written.keys() - named.keys())):
+            raise DataError(
+                f"{', '.join(gone[:3])} in {fspath(self.folder)!r} may be of what was left out as missing or damaged "
+                f"({dataset.skipped} objects); mend that, or name an empty folder"
+            )
+
+    def begin(self, wanted: Mapping[str, str]) -> None:
+        """Where an export is complete, all is written anew: the photos and masks may be others, too."""
+        complete = (self.folder / LISTING).is_file()
+        self.written = {name: None if complete else self.written.get(name) for name in {**self.written, **wanted}}
+        lines = [{"source": self.source}, *self.written.items()]
+        for part in PARTS:
+            (self.folder / part).mkdir(exist_ok=True)
+        _into(self.path, lambda path: path.write_text("".join(json.dumps(x) + "\n" for x in lines), encoding="utf-8"))
+        (self.folder / LISTING).unlink(missing_ok=True)  # of other numbers, perhaps, than the masks soon have
+
+    def add(self, name: str, fingerprint: str) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([name, fingerprint]) + "\n")
+
+
+def _fingerprint(group: list[ObjectEntry]) -> str:
+    """Of an image's objects and its files."""
+    files = [(path.stat().st_mtime_ns, path.stat().st_size) for path in (group[0].image, group[0].mask)]
+    return sha256(pickle.dumps([group[0].image.suffix, files, *(entry[2:] for entry in group)])).hexdigest()
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _named(groups: Iterable[list[ObjectEntry]]) -> dict[str, list[ObjectEntry]]:
@@ -93,53 +184,15 @@ def _named(groups: Iterable[list[ObjectEntry]]) -> dict[str, list[ObjectEntry]]:
     named: dict[str, list[ObjectEntry]] = {}
     for group in groups:
         first = group[0]
-        name = first.image_id.replace("/", "-").replace("\\", "-").lstrip(".-") or "image"  # what begins with a dot is hidden
+        name = first.image_id.replace("/", "-").replace("\\", "-")
+        if name.startswith("."):  # it would be hidden
+            name = f"_{name}"
         if name in named:
             name = f"{name}_{first.image.suffix[1:]}"
         if name in named:
             raise DataError(f"two images are called {name!r}; export them apart")
         named[name] = group
     return named
-
-
-def _make_room(dataset: ObjectSet, folder: Path, named: Mapping[str, list[ObjectEntry]]) -> None:
-    """Leave what a stopped export of the same objects has written, and nothing else of earlier ones.
-
-    Raises
-    ------
-    DataError
-        If something there is no export's, or another data set's.
-    """
-    journal = folder / JOURNAL
-    source = fspath(Path(getattr(dataset, "listing", dataset.root)).resolve())
-    objects = {
-        name: sha256(pickle.dumps([group[0].image.suffix, *(entry[2:] for entry in group)])).hexdigest()
-        for name, group in named.items()
-    }
-    before: dict[str, str] = {}
-    same_source = False
-    if journal.is_file():
-        try:
-            content = json.loads(journal.read_text(encoding="utf-8"))
-            before, same_source = dict(content["objects"]), content["source"] == source
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{fspath(journal)!r} cannot be read ({error!r:.100}); name an empty folder") from error
-    elif (folder / LISTING).exists():
-        raise DataError(f"{fspath(folder)!r} holds images that are no export's; name an empty folder")
-    there = {path.stem: path for part in PARTS for path in (folder / part).glob("[!.]*")}
-    if others := sorted((there.keys() - before.keys()) | (set() if same_source else before.keys() - named.keys())):
-        raise DataError(f"{fspath(folder)!r} holds other images ({', '.join(others[:3])}); name an empty folder")
-    if gone := sorted(before.keys() - named.keys()):
-        log.warning("%s: %d images of before have no object now and are removed: %s", folder, len(gone), ", ".join(gone[:10]))
-    complete = (folder / LISTING).is_file()
-    for part in PARTS:
-        (folder / part).mkdir(parents=True, exist_ok=True)
-        for path in (folder / part).glob("[!.]*"):
-            if complete or objects.get(path.stem) != before[path.stem]:
-                path.unlink()
-    (folder / LISTING).unlink(missing_ok=True)
-    content = {"source": source, "objects": objects}
-    _into(journal, lambda path: path.write_text(json.dumps(content), encoding="utf-8"))
 
 
 def _labels(dataset: ObjectSet, entries: list[ObjectEntry]) -> np.ndarray:

@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import pickle
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -676,18 +678,84 @@ def test_an_export_leaves_what_others_have_made_alone(training_set, tmp_path):
         out = tmp_path / name.replace("/", "_")
         (out / name).parent.mkdir(parents=True)
         (out / name).write_text("mine")
-        with pytest.raises(DataError, match=r"holds .*images.*name an empty folder"):
+        with pytest.raises(DataError, match=r"holds images of something else.*name an empty folder"):
             export(training_set, out, progress=False)
-        assert [path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()] == [name]
+        assert [p.relative_to(out).as_posix() for p in images_and_others(out)] == [name]
         assert (out / name).read_text() == "mine"
+    (tmp_path / "out" / "images").mkdir(parents=True)
+    (tmp_path / "out" / "images" / "Thumbs.db").write_text("of Windows")
     export(training_set, tmp_path / "out", progress=False)
-    (tmp_path / "out" / ".export.json").write_text("{broken")
+    (tmp_path / "out" / ".export.jsonl").write_text("{broken\n")
     with pytest.raises(DataError, match=r"cannot be read.*name an empty folder"):
         export(training_set, tmp_path / "out", progress=False)
-    export(FolderDataset(tmp_path / "out"), tmp_path / "again", progress=False)
+
+
+def images_and_others(folder):
+    return [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+def test_an_export_of_another_set_is_left_alone(training_set, tmp_path):
+    """Another listing, another split, the export itself, and what was annotated on its copies."""
+    out = tmp_path / "out"
+    export(training_set, out, progress=False)
+    before = {path: path.read_bytes() for path in images_and_others(out)}
     write_coco(tmp_path / "coco")
-    with pytest.raises(DataError, match=r"holds other images \(2007_000032"):
-        export(CocoVal2014(tmp_path / "coco"), tmp_path / "again", progress=False)
+    others = [CocoVal2014(tmp_path / "coco"), FolderDataset(out), VOC(tmp_path / "voc2012", "val")]
+    annotations = json.loads((tmp_path / "coco" / "annotations" / "instances_val2014.json").read_text())
+    for image, path in zip(annotations["images"], sorted((out / "images").iterdir()), strict=False):
+        image["file_name"] = path.name
+    (tmp_path / "mine.json").write_text(json.dumps(annotations))
+    for other in (*others, CocoInstances(tmp_path / "mine.json", out / "images")):
+        with pytest.raises(DataError, match=r"name (an empty|another) folder"):
+            export(other, out, progress=False)
+        assert {path: path.read_bytes() for path in images_and_others(out)} == before
+
+
+def test_a_photo_that_is_gone_leaves_its_copy(tmp_path, caplog):
+    write_coco(tmp_path / "coco")
+    out = tmp_path / "out"
+    export(CocoVal2014(tmp_path / "coco"), out, progress=False)
+    before = sorted(images_and_others(out))
+    sorted((tmp_path / "coco" / "val2014").iterdir())[0].unlink()
+    with pytest.raises(DataError, match=r"left out as missing or damaged"):
+        export(CocoVal2014(tmp_path / "coco"), out, progress=False)
+    assert sorted(images_and_others(out)) == before
+
+
+def test_an_export_that_fails_has_lost_nothing(training_set, tmp_path, monkeypatch):
+    """Wherever it is stopped: what follows gives what an undisturbed one gives."""
+    export(training_set, tmp_path / "whole", progress=False)
+    expected = {p.relative_to(tmp_path / "whole"): p.read_bytes() for p in images_and_others(tmp_path / "whole")}
+    replace_file, out, calls = Path.replace, tmp_path / "out", []
+
+    def stop(path, target):
+        calls.append(path)
+        if len(calls) == stop_at:
+            raise KeyboardInterrupt
+        return replace_file(path, target)
+
+    for complete in (False, True):
+        stop_at = 0
+        while True:
+            stop_at += 1
+            if complete:
+                export(training_set, out, progress=False)
+            with monkeypatch.context() as patch:
+                patch.setattr(Path, "replace", stop)
+                calls.clear()
+                try:
+                    export(training_set, out, progress=False)
+                    break
+                except KeyboardInterrupt:
+                    pass
+            left = {p.relative_to(out): p.read_bytes() for p in images_and_others(out)}
+            assert left.items() <= expected.items()
+            assert not complete or len(left) >= len(expected) - 1  # but for the listing
+            export(training_set, out, progress=False)
+            assert {p.relative_to(out): p.read_bytes() for p in images_and_others(out)} == expected
+            if not complete:
+                shutil.rmtree(out)
+        shutil.rmtree(out)
 
 
 def test_an_export_follows_its_objects(tmp_path, caplog):
@@ -726,8 +794,8 @@ def test_an_export_can_be_read_whatever_the_photos_are_called(tmp_path):
     (tmp_path / "set" / "coco.json").write_text(json.dumps(listing))
     export(CocoInstances(tmp_path / "set" / "coco.json"), tmp_path / "out", progress=False)
     assert {entry.image.name for entry in FolderDataset(tmp_path / "out").entries} == {
-        "photos-a.png",
-        "hidden.png",
+        "_..-photos-a.png",
+        "_.hidden.png",
         "loop.png",
         "plain.png",
     }
