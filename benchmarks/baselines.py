@@ -110,6 +110,8 @@ def main(
     most: Annotated[int, typer.Option(help="objects of each set at most")] = 20,
     threads: int = 1,
 ) -> None:
+    if wrong := {*sets} - TASKS.keys():
+        raise typer.BadParameter(f"there is no set {', '.join(sorted(wrong))}; choose of {', '.join(TASKS)}")
     typer.echo(table(ils.load_model(device="cpu"), sets, data, most, threads).to_markdown(index=False, floatfmt=".2f"))
 
 

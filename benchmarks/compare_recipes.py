@@ -23,8 +23,13 @@ from ilsegkit.training import Recipe, imagenet_encoder, train
 
 
 def table(out: Path) -> pd.DataFrame:
-    """All that has been trained, best first; `ratio` is the mean over the sets of clicks divided by the unchanged recipe's."""
+    """What has been trained as long as the unchanged recipe, best first.
+
+    `ratio` is the mean over the sets of clicks divided by the unchanged recipe's.
+    """
     frame = pd.DataFrame([json.loads(path.read_text()) for path in sorted(out.glob("*/clicks.json"))])
+    for name in ("iterations", "batch", "objects"):
+        frame = frame[frame[name] == frame.loc[frame["changed"] == "nothing", name].iloc[0]]
     return ranked(frame, frame["changed"] == "nothing")
 
 

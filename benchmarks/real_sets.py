@@ -83,6 +83,8 @@ def main(
     out: Path = Path("runs/real_sets"),
     threads: int = 1,
 ) -> None:
+    if wrong := {*sets} - TASKS.keys() | {*modes} - {*MODES, *LITERAL}:
+        raise typer.BadParameter(f"there is no {', '.join(sorted(wrong))}; choose of {', '.join([*TASKS, *MODES, *LITERAL])}")
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     model = ils.load_model(weights, "cpu")

@@ -30,6 +30,8 @@ def main(
     out: Path = Path("runs/scenes"),
     threads: int = 1,
 ) -> None:
+    if wrong := {*names} - {*NAMES} | {*modes} - {*MODES}:
+        raise typer.BadParameter(f"there is no {', '.join(sorted(wrong))}; choose of {', '.join([*NAMES, *MODES])}")
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     model = ils.load_model(weights, "cpu")

@@ -226,7 +226,7 @@ def main(
     only: Annotated[list[str], typer.Option(help="rows of the first table; all of them if left out")] = [],  # noqa: B006
     way: Annotated[str | None, typer.Option(hidden=True)] = None,
     on_thread: Annotated[bool, typer.Option("--on-thread", hidden=True)] = False,
-    count: Annotated[int, typer.Option(help="clicks")] = 6,
+    count: Annotated[int, typer.Option(min=2, max=60, help="clicks; the first warms up")] = 6,
     data: Annotated[Path, typer.Option(help="real images, for OpenCV and scikit-image")] = Path("../shared/data"),
     most: Annotated[int, typer.Option(help="objects of each set at most, there")] = 20,
 ) -> None:
@@ -241,6 +241,8 @@ def main(
         return
 
     of = ways(ils.load_model(device="cpu"))
+    if wrong := set(only) - of.keys():
+        raise typer.BadParameter(f"there is no row {wrong.pop()!r}; choose of {', '.join(of)}")
 
     def run(name: str, size: int, count: int) -> dict:
         command = [sys.executable, __file__, "--way", name]

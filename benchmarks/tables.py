@@ -25,12 +25,9 @@ def clicks_table(records: Path, targets: Mapping[str, float], heading: str) -> p
         fixed = None
         for mode in (*MODES, *LITERAL):
             path = records / f"{name}_{mode}.jsonl"
-            if not path.is_file():
-                continue
-            frame = pd.read_json(path, lines=True)
-            results = ils.Results(frame[1:].to_dict("records"), target, int(frame["max_clicks"][0]))
-            if not len(results):  # the first object is being measured
-                continue
+            if not path.is_file() or not path.stat().st_size or not len(found := ils.Results.read(path)):
+                continue  # the first object is being measured
+            results = ils.Results(found.records, target, found.max_clicks)
             half = ils.Results(results.records[len(results) // 2 :], target, results.max_clicks)
             fixed = results if mode == "none" else fixed
             gain = dict.fromkeys(("change", "saved", "from", "to"), "")

@@ -127,10 +127,14 @@ def main(
     weights: Path | None = None,
     count: Annotated[int, typer.Option(help="objects of each set")] = 12,
     skip: Annotated[int, typer.Option(help="leave out so many first: other objects")] = 0,
-    max_clicks: int = 20,
+    max_clicks: Annotated[int, typer.Option(min=5, help="for each object")] = 20,
     out: Path = Path("runs/tune"),
     threads: int = 1,
 ) -> None:
+    if mode not in ("IA", "SA"):
+        raise typer.BadParameter(f"there are settings of IA and of SA, none of {mode!r}")
+    if plot_to is not None and not alone:
+        raise typer.BadParameter("--plot shows what one setting does while all else is as stored: give --alone, too")
     if keep and mode == "IA":
         raise typer.BadParameter("IA is shown all clicks: there is no --keep")
     torch.set_num_threads(threads)

@@ -26,7 +26,7 @@ from .project import Project
 from .records import STAGE_SIDE, ObjectRecord, Stage, numbered, shrunk
 from .runs import decode_mask, encode_mask
 
-__all__ = ["Annotator"]
+__all__ = ["Annotator", "class_names", "clicks_needed"]
 
 #: An existing mask is told to the model by at most so many clicks of the robot user, or until it agrees so well.
 SEEDS, SEED_IOU = 5, 0.95

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import Subset
+from torch.utils.data import ConcatDataset, Subset
 from tqdm.auto import tqdm
 
 from .clicks import RULES, next_click
@@ -255,7 +255,7 @@ def evaluate(
         session.reset()  # an object that was not finished is not part of this
     log = None
     if records is not None:
-        header = {"target_iou": target_iou, "max_clicks": max_clicks, "rule": rule, **_identity(dataset, session)}
+        header = {"target_iou": target_iou, "max_clicks": max_clicks, "rule": rule, **identity(dataset, session)}
         ids = [name for name, _ in objects] if (objects := _objects(dataset)) is not None else None
         log = _Records(home_expanded(records), header, session, ids)
     done = log.done if log else []
@@ -342,19 +342,27 @@ def fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
-def _identity(dataset: Sequence[Sample], session: Session) -> dict[str, Any]:
-    """What decides the records beside the arguments: the session, and the objects by areas and the first and last."""
+def identity(dataset: Sequence[Sample], session: Session) -> dict[str, Any]:
+    """What decides the records beside the numbers given to `evaluate`: session, and objects by areas and the first and last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sample = Sample(np.zeros((48, 64, 3), np.uint8), np.ones((48, 64), bool), "all")
+    >>> sorted(identity([sample], Session(adapt="SA")))
+    ['adaptation', 'data', 'model', 'objects', 'random']
+    """
     content = hashlib.sha256(repr(sorted(area for _, area in _objects(dataset) or ())).encode())  # the order is checked by ids
     for index in sorted({0, len(dataset) - 1}) if len(dataset) else ():
         sample = dataset[index]
         content.update(repr((sample.object_id, sample.image.shape)).encode())
         for pixels in (sample.image, sample.mask, sample.ignore):
             content.update(b"" if pixels is None else pixels.tobytes())
-    identity: dict[str, Any] = {"objects": len(dataset), "data": content.hexdigest()[:12]}
-    identity |= {"adaptation": asdict(session.adaptation), "model": fingerprint(session.model)}
+    found: dict[str, Any] = {"objects": len(dataset), "data": content.hexdigest()[:12]}
+    found |= {"adaptation": asdict(session.adaptation), "model": fingerprint(session.model)}
     if session.adaptation.sequence is not None:
-        identity["random"] = hashlib.sha256(json.dumps(session.state_dict()["rng"]).encode()).hexdigest()[:12]
-    return identity
+        found["random"] = hashlib.sha256(json.dumps(session.state_dict()["rng"]).encode()).hexdigest()[:12]
+    return found
 
 
 def _objects(dataset: Any) -> list[tuple[str, int]] | None:
@@ -362,10 +370,13 @@ def _objects(dataset: Any) -> list[tuple[str, int]] | None:
     if isinstance(dataset, Subset):
         objects = _objects(dataset.dataset)
         return None if objects is None else [objects[index] for index in dataset.indices]
-    if isinstance(dataset, list | tuple):
+    if isinstance(dataset, ConcatDataset):
+        parts = [_objects(part) for part in dataset.datasets]
+        return None if None in parts else [found for part in parts for found in part or ()]
+    if isinstance(dataset, list | tuple) and all(isinstance(sample, Sample) for sample in dataset):
         return [(sample.object_id, int(np.count_nonzero(sample.mask))) for sample in dataset]
-    entries = getattr(dataset, "entries", None)
-    return None if entries is None else [(entry.object_id, entry.area) for entry in entries]
+    entries = getattr(dataset, "entries", None)  # of scenes, areas are not known before they are painted
+    return None if entries is None else [(entry.object_id, getattr(entry, "area", 0)) for entry in entries]
 
 
 def _json(content: Any) -> str:

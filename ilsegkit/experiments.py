@@ -14,7 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from .data import FolderDataset, Sample, open_sequence
 from .data.sequences import ObjectSequence, Spec
 from .data.store import roots
 from .errors import DataError
-from .evaluation import Results, evaluate, fingerprint
+from .evaluation import Results, evaluate, fingerprint, identity
 from .model import InteractiveSegmenter, load_model
 from .report import Report, Used
 from .session import Session
@@ -402,16 +402,14 @@ def _run_through(
     # Scenes take time to be made, so they are made once for all methods.
     samples: Sequence[Sample] = list(objects) if objects.spec.synthetic else objects
     target = objects.spec.target_iou
-    # Other objects in another order, or the same ones in another copy, are other records.
-    content = hashlib.sha256(samples[0].image.tobytes() + samples[0].mask.tobytes()).hexdigest()
-    data = [objects.seed, [row["object_id"] for row in objects.rows()], content]
     results = {}
     for method in methods:
-        adaptation = method.adaptation(model, size, objects.spec.name)
-        setting = json.dumps([asdict(adaptation), fingerprint(model), size.max_clicks, target, data])
+        session = Session(model, method.adaptation(model, size, objects.spec.name), objects.seed)
+        # Other objects in another order, or corrected ones, are other records.
+        ids = [row["object_id"] for row in objects.rows()]
+        setting = json.dumps([identity(samples, session), size.max_clicks, target, objects.seed, ids])
         key = hashlib.sha256(setting.encode()).hexdigest()[:8]
         records = folder / f"{method.name.replace(' ', '-')}-{key}.jsonl"
-        session = Session(model, adaptation, objects.seed)
         results[method.name] = evaluate(samples, session, target, size.max_clicks, records=records, progress=progress)
     return results
 

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 from uuid import uuid4
 
-__all__ = ["StillPicture", "enable_colab", "shows_outputs_apart"]
+__all__ = ["StillPicture", "bundle_with_picture", "enable_colab", "shows_outputs_apart"]
 
 
 def enable_colab() -> None:

@@ -21,7 +21,7 @@ from .records import numbered
 from .stage import Answer
 from .worker import Request, Worker
 
-__all__ = ["LiveAnnotator"]
+__all__ = ["LiveAnnotator", "skipped"]
 
 log = logging.getLogger(__name__)
 

@@ -133,9 +133,12 @@ class ObjectRecord:
             stages = tuple(None if stage is None else Stage(**stage) for stage in content["stages"])
             if stages and len(stages) != len(clicks):  # whoever writes a record by hand may leave them out
                 raise ValueError(f"{len(clicks)} clicks, but {len(stages)} stages")
-            kinds = {"threshold": float, "seeds": int, "number": int, "class_name": str, "adapt": str}
-            plain = {name: kind(content[name]) for name, kind in kinds.items() if name in content}
-            return cls(**{**content, **plain, "clicks": clicks, "stages": stages})
+            record = cls(**{**content, "clicks": clicks, "stages": stages})
+            kinds: dict[str, Any] = {"threshold": (int, float), "seeds": int, "number": int, "class_name": str, "adapt": str}
+            for name, kind in kinds.items():
+                if not isinstance(getattr(record, name), kind):
+                    raise TypeError(f"{name} = {getattr(record, name)!r}")
+            return record
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"this is no record of clicks ({error!r:.200}); give a file that the widget has written") from error
 

@@ -75,5 +75,5 @@ def check_runs(runs: Runs) -> None:
     values -= np.where(codes[ends] & 16, 1 << (5 * lengths), 0)
     values[1::2] = values[1::2].cumsum()
     values[2::2] = values[2::2].cumsum()
-    if (values < 0).any() or values.sum() != rows * columns:
+    if min(rows, columns) < 0 or (values < 0).any() or values.sum() != rows * columns:
         raise ValueError(f"run lengths do not add up to {columns} x {rows} pixels")

@@ -13,13 +13,14 @@ import json
 import logging
 import math
 import multiprocessing
+import operator
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ class Recipe:
     Raises
     ------
     DataError
-        If a number is out of its range, or there is no such loss.
+        If a number is none or out of its range, or there is no such loss.
     """
 
     iterations: int = 4200
@@ -95,6 +96,14 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise DataError(f"there is no loss {self.loss!r}; choose one of {', '.join(LOSSES)}")
+        kinds: dict[str, Callable[[Any], object]] = {"int": operator.index, "float": float}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            try:  # NumPy's numbers would be in the checkpoint
+                object.__setattr__(self, field.name, kinds.get(str(field.type), str)(value))
+            except (TypeError, ValueError):
+                what = "a whole number" if field.type == "int" else "a number"
+                raise DataError(f"{field.name} = {value!r} is not {what}") from None
         least = {"iterations": 1, "batch": 2, "size": 32}
         check_ranges(self, {name: (low, math.inf) for name, low in least.items()})
         check_ranges(self, {"rate": (1e-12, 10), "seed": (0, 2**63 - 1)})
@@ -341,8 +350,10 @@ def train(
     Raises
     ------
     DataError
-        If the checkpoint cannot be read or is of another recipe, network, data or start, an image cannot be read any more,
-        another training is at work in the folder, or the weights do not stay finite.
+        If the checkpoint cannot be read or is of another recipe, network, data or start, another training is at work in the
+        folder, or the weights do not stay finite.
+    ImageError
+        If an image cannot be read any more.
     WeightsError
         If the network cannot take images of the recipe's size.
     """
@@ -350,7 +361,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     lock = locked(out / ".training.lock", f"another training is at work in {str(out)!r}; wait for it, or choose another folder")
     try:
-        return _train(model, folders, out, recipe, checkpoint_every, workers, start)
+        begun_from = None if start is None else str(start)
+        return _train(model, folders, out, recipe, checkpoint_every, workers, begun_from)
     finally:
         lock.release()
 
@@ -385,7 +397,8 @@ def _train(
             state = torch.load(checkpoint, map_location=device, weights_only=True)
         except Exception as error:  # damaged files fail in many ways
             raise DataError(f"{str(checkpoint)!r} cannot be read ({error!r:.100}); remove it to start again") from error
-        if not isinstance(state, dict) or "recipe" not in state:
+        needed = {"model", "average", "optimizer", "recipe", "iteration", "drawn", "seconds", "running"}
+        if not (isinstance(state, dict) and needed <= state.keys() and isinstance(state["recipe"], dict)):
             raise DataError(f"{str(checkpoint)!r} is no checkpoint of a training; remove it, or choose another folder")
         now = {"data": data, "network": network, "start": begun_from}
         made = [name for name, value in now.items() if value is not None and state.get(name) not in (None, value)]
@@ -406,10 +419,10 @@ def _train(
     crops = RandomCrops(folders, recipe.size, recipe.seed, recipe.paste)
     first_stage = round(recipe.first_stage * recipe.iterations)
     starts = _Starts(crops, first_stage * recipe.batch)
-    supply = iter(DataLoader(starts, batch_size=None, sampler=_From(drawn), collate_fn=_as_is, num_workers=workers))
     # Two batches take turns: while one is trained on, the next clicks of the other are found.
     turns: list[list[_Slot | None]] = [[_taken_up(starts, kept) for kept in slots] for slots in under_way]
     turns = turns or [[None] * recipe.batch, [None] * recipe.batch]
+    supply = iter(DataLoader(starts, batch_size=None, sampler=_From(drawn), collate_fn=_as_is, num_workers=workers))
     robots: Executor = ProcessPoolExecutor(workers, initializer=_robot) if workers else ThreadPoolExecutor(1)
     try:
         model.train()

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import Subset
+from torch.utils.data import ConcatDataset, Subset
 
 import ilsegkit as ils
 from ilsegkit import evaluation
 from ilsegkit.adaptation import Adaptation, Settings
+from ilsegkit.data import open_sequence
 from ilsegkit.errors import DataError, WeightsError
 from ilsegkit.evaluation import fingerprint
 
@@ -274,6 +275,19 @@ def test_a_mask_that_was_corrected_is_noticed(tiny_model, squares, tmp_path):
         others[number] = replace(others[number], **change)
         with pytest.raises(DataError, match=r"another evaluation \(data\)"):
             ils.evaluate(others, session, 0.5, 2, records=tmp_path / "r.jsonl", progress=False)
+
+
+def test_scenes_and_several_sets_are_told_apart(tiny_model, squares, tmp_path):
+    sequence = open_sequence("scenes-fundus", most=3)
+    both = ConcatDataset([sequence, squares(2)])
+
+    def run(objects, name):
+        return ils.evaluate(objects, ils.Session(tiny_model, "none"), 0.5, 1, records=tmp_path / name, progress=False)
+
+    assert len(run(sequence.objects, "scenes.jsonl")) == 3
+    run(both, "both.jsonl")
+    with pytest.raises(DataError, match="other objects, or in another order"):
+        run(Subset(both, [0, 2, 1, 3, 4]), "both.jsonl")
 
 
 def test_records_take_numbers_of_numpy_and_ids_that_are_no_text(tiny_model, squares, tmp_path):

@@ -22,6 +22,7 @@ def test_a_mask_survives_the_run_lengths(shape):
         {},
         {"size": [2, 2]},
         {"size": None, "counts": "04"},
+        {"size": [-2, -2], "counts": "4"},
         {"size": [2, 2], "counts": ""},
         {"size": [2, 2], "counts": "0" * 50},
         {"size": [2, 2], "counts": "0P1"},  # goes on, and ends
@@ -62,7 +63,14 @@ def test_a_record_survives_json():
     again = ObjectRecord.from_json(json.loads(json.dumps(record.to_json())))
     assert again == record
     assert again.to_json()["clicks"] == [[1.0, 2.0, 1], [3.0, 4.0, 0]]
-    for damage in ({"clicks": [[1, 2]]}, {"stages": [{"mask": 1}]}, {"nonsense": 1}, {"threshold": "x"}):
+    for damage in (
+        {"clicks": [[1, 2]]},
+        {"stages": [{"mask": 1}]},
+        {"nonsense": 1},
+        {"threshold": "x"},
+        {"class_name": None},
+        {"number": 1.5},
+    ):
         with pytest.raises(DataError, match="no record of clicks"):
             ObjectRecord.from_json({**record.to_json(), **damage})
 

@@ -280,7 +280,20 @@ def test_going_on_from_another_start_is_refused(tiny_model, folders, tmp_path):
         train(tiny_model, folders, tmp_path, recipe, workers=0, start="imagenet")
 
 
-@pytest.mark.parametrize("state", [{"model": {}}, [1]])
+@pytest.mark.parametrize("values", [{"iterations": 1.5}, {"seed": 0.5}, {"batch": "a"}, {"rate": None}, {"rate": "fast"}])
+def test_what_is_no_number_is_told(values):
+    with pytest.raises(DataError, match=r"is not a (whole )?number"):
+        Recipe(**values)
+
+
+def test_numbers_of_numpy_can_be_gone_on_with(tiny_model, folders, tmp_path):
+    recipe = Recipe(np.int64(1), 2, 32, rate=np.float32(1e-3), seed=np.int64(3))
+    for _ in range(2):
+        train(tiny_model, folders, tmp_path, recipe, workers=0, start=tmp_path)
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("state", [{"model": {}}, [1], {"recipe": {}}])
 def test_what_is_no_checkpoint_is_told(tiny_model, folders, tmp_path, state):
     torch.save(state, tmp_path / "checkpoint.pt")
     with pytest.raises(DataError, match="is no checkpoint of a training"):

@@ -59,7 +59,7 @@ def _decoded(code: dict[str, Any]) -> np.ndarray:
 FAR = 1e6
 
 
-def _compact(segmentation: Any, height: int, width: int) -> Any:
+def _compact(segmentation: Any) -> Any:
     """A segmentation in little memory: polygons as arrays, run lengths compressed.
 
     Raises
@@ -138,7 +138,7 @@ class CocoInstances(ObjectSet):
                 size = (index(image["height"]), index(image["width"]))
                 if min(size) < 1:
                     raise ValueError(f"{image['file_name']!r} has no pixels")
-                segmentation = _compact(annotation["segmentation"], *size)
+                segmentation = _compact(annotation["segmentation"])
                 if annotation.get("iscrowd"):
                     crowds.setdefault(annotation["image_id"], []).append(segmentation)
                 elif annotation.get("area", self.smallest) >= self.smallest:

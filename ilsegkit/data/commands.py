@@ -159,6 +159,7 @@ def verify(names: Names, root: Root = None) -> None:
         typer.echo(f"{name}: {f'{len(problems)} files missing or changed' if problems else 'all well'} in {folder}")
         if problems:
             way = f"download {name}" if all(file.url for file in entry.files) else f"import {name} PATH"
+            way += f" --root {root}" if root is not None else ""
             typer.echo(f"{name}: remove those that are not as published, then 'ilsegkit data {way}' brings them back")
     if bad:
         raise typer.Exit(1)

@@ -150,6 +150,11 @@ class ObjectSequence(Sequence[Sample]):
         self.spec, self.seed, self.objects = spec, seed, objects
         self.skipped = objects.skipped
 
+    @property
+    def entries(self) -> Sequence[Any]:
+        """What is known of each object before it is read or made: its ids and class, at least."""
+        return self.objects.entries
+
     def __len__(self) -> int:
         return len(self.objects)
 
@@ -166,7 +171,7 @@ class ObjectSequence(Sequence[Sample]):
                 "image_id": entry.image_id,
                 "class_name": entry.class_name or "",
             }
-            for entry in self.objects.entries
+            for entry in self.entries
         ]
 
     def save(self, path: str | PathLike[str]) -> None:

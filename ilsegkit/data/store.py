@@ -28,6 +28,7 @@ __all__ = [
     "disk_errors",
     "find",
     "hash_of",
+    "home_expanded",
     "listed_files",
     "own_root",
     "places",
@@ -58,6 +59,13 @@ class Place(NamedTuple):
 
 
 def home_expanded(path: str | PathLike[str]) -> Path:
+    """The path with ``~`` written out.
+
+    Raises
+    ------
+    DataError
+        If it names the home of a user who is not known.
+    """
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

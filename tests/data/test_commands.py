@@ -66,7 +66,10 @@ def test_download_verify_path_list(photos, tmp_path):
     result = run("verify", "photos", "--root", root)
     assert result.exit_code == 1
     assert f"photos: a.jpg differs: expected {digest(DATA)}, got {digest(bytes(len(DATA)))}" in result.output
-    assert "remove those that are not as published, then 'ilsegkit data download photos' brings them back" in result.output
+    assert (
+        f"remove those that are not as published, then 'ilsegkit data download photos --root {root}' brings them back"
+        in result.output
+    )
     (root / "photos" / "a.jpg").unlink()
     assert "1 files missing" in run("list", "--root", root).output
 
