@@ -91,17 +91,17 @@ class Report:
     def clicks(self) -> pd.DataFrame:
         """Our clicks@q: a row for each method, a column for each sequence."""
         parts = [*self.used, *self._pooled]
-        return pd.DataFrame({part.heading: {m: r.clicks_at() for m, r in part.results.items()} for part in parts})
+        return _in_order({part.heading: {m: r.clicks_at() for m, r in part.results.items()} for part in parts})
 
     def published(self) -> pd.DataFrame:
         """The paper's clicks@q."""
         rows = sorted(map(list, self._published.values()), key=len, reverse=True)
         columns = list(dict.fromkeys(column for row in rows for column in row))  # in the order of the longest row
-        return pd.DataFrame.from_dict(self._published, orient="index").reindex(columns=columns)
+        return pd.DataFrame.from_dict(self._published, orient="index").reindex(list(self._published), columns=columns)
 
     def iou(self, clicks: int) -> pd.DataFrame:
         """Our IoU@k, in the form of `clicks`."""
-        return pd.DataFrame({part.heading: {m: r.iou_at(clicks) for m, r in part.results.items()} for part in self.used})
+        return _in_order({part.heading: {m: r.iou_at(clicks) for m, r in part.results.items()} for part in self.used})
 
     def savings(self, confidence: float = 0.95) -> pd.DataFrame:
         """Clicks saved against the initial model, per object, with a bootstrap interval over the same objects.
@@ -206,6 +206,11 @@ class Report:
         return f'<div style="display: flex; flex-wrap: wrap; gap: 2em">{boxes}</div>{self.data().to_html(border=0)}{notes}'
 
     __repr__ = __str__
+
+
+def _in_order(columns: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """A table whose rows stand in the order in which they come; pandas before 3 sorts them where the columns differ."""
+    return pd.DataFrame(columns).reindex(list(dict.fromkeys(row for rows in columns.values() for row in rows)))
 
 
 def _with_change(clicks: pd.DataFrame, digits: int = 1) -> pd.DataFrame:

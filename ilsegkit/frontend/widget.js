@@ -1,7 +1,7 @@
 // One view of the widget: it shows the model's traits and tells Python, by messages, what the user does.
 
 const PATIENCE = 4000; // milliseconds after which a message that Python has not taken is spoken of
-const SILENT = "The kernel does not answer: it is busy with another cell, or it was restarted or stopped. If it was, run the cell again.";
+const SILENT = "The kernel does not answer: it is busy with another cell, or it was restarted or stopped. If it was, run the cell again; if that does not help, reload the page.";
 
 class Interface {
   constructor(model, root) {
