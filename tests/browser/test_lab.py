@@ -921,7 +921,7 @@ def test_an_interrupted_and_a_restarted_kernel(fresh):
     fresh.server.tell_kernel(fresh.name, "restart")
     fresh.server.wait_for_kernel(fresh.name)
     fresh.press("z")
-    fresh.says("If it was, run the cell again.")
+    fresh.says("If it was, run the cell again; ")
     fresh.run_all()
     fresh.says("Taken up where you stopped: 2 clicks")
     shows(fresh, 120, 95, MASK)
