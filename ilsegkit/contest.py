@@ -53,6 +53,7 @@ def person_results(objects: Iterable[tuple[str, ObjectRecord]], target_iou: floa
             "iou": record.ious[record.seeds :],
             "respected": [],
             "seconds": [stage.seconds for stage in stages],
+            "began_from_mask": record.start is not None,
         }
     if not records:
         raise DataError("there is no finished object whose true mask is known; give the widget samples, or truth=...")
@@ -67,6 +68,11 @@ class Contest:
     results : mapping of str to Results
         By who made the clicks.
 
+    Raises
+    ------
+    DataError
+        If there are none, or two objects have one name.
+
     Examples
     --------
     >>> def results(*ious):
@@ -78,6 +84,11 @@ class Contest:
 
     def __init__(self, results: Mapping[str, Results]) -> None:
         self.results = dict(results)
+        if not self.results:
+            raise DataError("a contest needs results; give them by who made the clicks")
+        for who, done in self.results.items():
+            if len({record["object_id"] for record in done.records}) < len(done):
+                raise DataError(f"the results of {who!r} have two objects of one name; give each its own")
 
     def to_frame(self) -> pd.DataFrame:
         """Clicks to reach the target, a row an object, and their mean; an object that was not done is left empty."""

@@ -151,7 +151,7 @@ def strip(photo: np.ndarray, record: ObjectRecord, side: int = 320, columns: int
         If the object has no clicks.
     """
     pictures = _story(photo, record, side)
-    columns = min(columns, len(pictures))
+    columns = max(1, min(columns, len(pictures)))
     width, height, gap = pictures[0].width, pictures[0].height, 6
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), "white")

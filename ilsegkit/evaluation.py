@@ -138,11 +138,14 @@ class Results:
         DataError
             If no object got so many.
         """
+        self._check_clicks(clicks)
+        return _mean(iou_after(r["iou"], clicks) for r in self.records)
+
+    def _check_clicks(self, clicks: int) -> None:
         if clicks < 1:
             raise DataError(f"there is no IoU@{clicks}: before the first click there is no mask; give 1 or more")
         if clicks > self.max_clicks:
             raise DataError(f"objects got at most {self.max_clicks} clicks, so there is no IoU@{clicks}; evaluate with more")
-        return _mean(iou_after(r["iou"], clicks) for r in self.records)
 
     def curve(self) -> pd.Series:
         """IoU@k for k = 1 to the most clicks, indexed by k."""
@@ -150,7 +153,14 @@ class Results:
         return pd.Series([self.iou_at(k) for k in counts], pd.Index(counts, name="clicks"), name="IoU")
 
     def over_time(self, clicks: int = 4, window: int = 10) -> pd.Series:
-        """IoU@k against the number of objects processed, as a running mean: the learning curve of SA (Fig. 5)."""
+        """IoU@k against the number of objects processed, as a running mean: the learning curve of SA (Fig. 5).
+
+        Raises
+        ------
+        DataError
+            If no object got so many clicks.
+        """
+        self._check_clicks(clicks)
         index = pd.Index(range(1, len(self) + 1), name="objects processed")
         values = pd.Series([iou_after(r["iou"], clicks) for r in self.records], index, name=f"IoU@{clicks}")
         return values.rolling(window, min_periods=1).mean()
@@ -186,6 +196,7 @@ class Results:
         curve = self.curve()
         ax.plot(curve.index, curve, **{"marker": ".", **options})
         ax.set(xlabel="clicks", ylabel="mean IoU", xlim=(0.5, self.max_clicks + 0.5))
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         return ax
 
@@ -386,7 +397,7 @@ def _json(content: Any) -> str:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     """The header and the records in a file; none if it is not there. What is something else is not ours to write over."""
-    something_else = DataError(f"{str(path)!r} is there and holds no records of an evaluation; name a new file")
+    something_else = DataError(f"{str(path)!r} is there and holds no records of an evaluation; name a new file, or remove it")
     if path.is_dir():
         raise something_else
     if not path.is_file():

@@ -347,6 +347,8 @@ def run(
         model = load_model()
     if size.literal:
         _refuse_what_is_not_the_papers(model)
+    if most is not None and most < 1:
+        raise DataError(f"a sequence cannot have {most} objects; give 1 or more")
     size = experiment.size(profile) if most is None else replace(size, most=most)
     parts = dict(zip(experiment.sequences(profile), experiment.parts[profile], strict=True))
     if unknown := set(sequences or ()) - set(parts):
@@ -436,7 +438,9 @@ def _open(part: str | OwnFolder, seed: int, root: str | PathLike[str] | None, mo
             objects = FolderDataset(base / part.folder)
             order = np.random.default_rng(seed).permutation(len(objects))[:most]
             spec = Spec(part.name, "class", "small", part.name, part.target_iou)
-            return ObjectSequence(spec, seed, objects.subset(order.tolist()))
+            part_of = objects.subset(order.tolist())
+            part_of.skipped = objects.skipped
+            return ObjectSequence(spec, seed, part_of)
     if part.instead is not None:
         return open_sequence(part.instead, seed, root, most)
     raise DataError(

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from .clicks import Click
 from .data.sample import Sample
+from .errors import DataError
 from .evaluation import segment_object
 from .metrics import iou
 from .model import InteractiveSegmenter, load_model
@@ -98,6 +99,8 @@ class Gallery:
 
         from .plots import overlay
 
+        if not 1 <= number <= len(self.samples):
+            raise DataError(f"there is no object {number}; there are {len(self.samples)}, from 1")
         sample, count = self.samples[number - 1], len(self.answers)
         height, width = sample.mask.shape
         figure, axes = plt.subplots(

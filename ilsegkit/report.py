@@ -132,13 +132,13 @@ class Report:
         ]
         return pd.DataFrame(rows).set_index("sequence")
 
-    def figure(self, clicks: int = 4, window: int | None = None) -> Figure:
-        """Above, IoU@k against clicks; below, IoU@4 against the objects processed; a column for each sequence.
+    def figure(self, clicks: int | None = None, window: int | None = None) -> Figure:
+        """Above, IoU@k against clicks; below, IoU@k for one k against the objects processed; a column for each sequence.
 
         Parameters
         ----------
         clicks : int, optional
-            Below, another k than 4.
+            Below, another k than 4, or than the most clicks if they are fewer.
         window : int, optional
             Below, the number of objects of a running mean; if left out, a third of the shortest sequence, and 3 to 100.
 
@@ -151,6 +151,8 @@ class Report:
         from .plots import at_least, iou_curves, learning_curves
 
         count = len(self.used)
+        if clicks is None:
+            clicks = min(4, *(done.max_clicks for part in self.used for done in part.results.values()))
         if window is None:
             window = int(np.clip(min(len(next(iter(part.results.values()))) for part in self.used) // 3, 3, 100))
         figure, axes = plt.subplots(2, count, figsize=(4.2 * count + 0.6, 6), squeeze=False, layout="constrained")

@@ -9,6 +9,7 @@ session. Nothing that goes wrong there is lost: it is shown in the line below th
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -38,6 +39,8 @@ from .records import ObjectRecord
 from .session import Session
 
 __all__ = ["ClickSegmenter"]
+
+log = logging.getLogger(__name__)
 
 # Running a cell twice makes two widgets for one session or one folder: the later one is its only user.
 _IN_USE: weakref.WeakSet[ClickSegmenter] = weakref.WeakSet()
@@ -321,11 +324,15 @@ class ClickSegmenter(LiveAnnotator):
         samples, done = [], []
         for record in person.records:
             photo = self.album[record["object_id"]]
-            if photo.truth is not None:
+            if record["began_from_mask"]:
+                log.warning("%r began from a mask, which the robot does not: it is left out", record["object_id"])
+            elif photo.truth is not None:
                 samples.append(Sample(photo.pixels, photo.truth, record["object_id"], photo.ignore, photo.class_name))
                 done.append(record)
         if not samples:
-            raise DataError("the robot needs the true masks, too; give the widget truth=... again")
+            raise DataError(
+                "the robot needs finished objects that did not begin from a mask, and their true masks; give truth=... again"
+            )
         person = Results(done, person.target_iou, person.max_clicks)
         robot = Session(self.session.initial_model(), adapt or self.session.adaptation)
         return hold_contest(person, samples, robot, rule)

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from ilsegkit.clicks import Click
-from ilsegkit.contest import hold_contest, person_results
+from ilsegkit.contest import Contest, hold_contest, person_results
 from ilsegkit.errors import DataError
-from ilsegkit.evaluation import evaluate
+from ilsegkit.evaluation import Results, evaluate
 from ilsegkit.records import ObjectRecord, Stage
 from ilsegkit.session import Session
 
@@ -48,3 +48,17 @@ def test_the_robots_seeds_are_not_a_persons_clicks():
     results = person_results([("a", ObjectRecord(clicks, stages, seeds=3))], 0.85)
     assert (results.clicks_at(), results.iou_at(1)) == (1.0, 0.9)
     assert results.records[0]["clicks"] == [[3, 3, 1]]
+
+
+def test_what_is_no_contest_is_told():
+    with pytest.raises(DataError, match="a contest needs results"):
+        Contest({})
+    twice = Results([{"object_id": "a", "iou": [0.9]}] * 2, 0.85, 20)
+    with pytest.raises(DataError, match="two objects of one name"):
+        Contest({"you": twice})
+
+
+def test_what_began_from_a_mask_says_so():
+    begun = ObjectRecord((Click(0, 0),), (Stage({}, 0, 0, 0.9),), start={"size": [1, 1], "counts": "1"})
+    records = person_results([("a", done(0.9)), ("b", begun)], 0.85).records
+    assert [record["began_from_mask"] for record in records] == [False, True]

@@ -228,6 +228,10 @@ def everywhere(parameters, predict, corrections, steps, rate):
         return predict()
 
 
+def all_background(parameters, predict, corrections, steps, rate):
+    return everywhere(parameters, predict, corrections.clamp(min=0), steps, rate)
+
+
 def one_loss(parameters, predict, corrections, steps, rate):
     optimizer = torch.optim.Adam(parameters, lr=rate)
     loss = correction_loss(predict(), corrections)
@@ -284,6 +288,7 @@ MISTAKES = [
     ("4.1", lambda mask, clicks: np.mean([mask[c.y, c.x] for c in clicks if c.positive] or [1]), "negative clicks count"),
     ("4.1", lambda mask, clicks: np.mean([mask[c.x % 10, min(c.y, 19)] == c.positive for c in clicks]), "rows are y"),
     ("4.2", everywhere, "must not count"),
+    ("4.2", all_background, "must not count"),
     ("4.2", one_loss, "in the loop"),
     ("6.1", lambda ious, target, most: int(np.argmax(ious)) + 1 if max(ious, default=0) >= target else most, "the first click"),
     ("6.1", lambda ious, target, most: min(len(ious), most) if max(ious, default=0) >= target else most, "the first click"),

@@ -196,9 +196,31 @@ def test_own_folder_of_a_data_root(tiny_model, tmp_path, monkeypatch, caplog):
         assert "'ilsegkit data download coco-val-100'" in told
 
 
+def test_a_corrected_mask_is_measured_and_a_damaged_photo_counted(tiny_model, tmp_path):
+    folder = tmp_path / "data" / "eval" / "horses"
+    write_folder(folder, Scenes("moths", 4))
+
+    def measure():
+        return run("table2", "small", tiny_model, tmp_path / "out", tmp_path / "data", ["horses"], progress=False)
+
+    before = measure().used[0]
+    records = set((tmp_path / "out").rglob("initial-*.jsonl"))
+    middle = next(iter(before.results.values())).records[1]["image_id"]
+    path = folder / "masks" / f"{middle}.png"
+    mask = np.array(Image.open(path))
+    mask[tuple(np.argwhere(mask)[0])] = 0
+    Image.fromarray(mask).save(path)
+    measure()
+    assert len(set((tmp_path / "out").rglob("initial-*.jsonl")) - records) == 1
+    photo = next(folder.glob(f"images/{middle}.*"))
+    photo.write_bytes(photo.read_bytes()[:300])
+    assert measure().used[0].skipped == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("table1", "offline", None, None, None, None, 0), "give 1 or more"),
         (("table9",), "there is no experiment 'table9'"),
         (("table1", "large"), "there is no profile 'large'"),
         (("table1", "paper"), "needs a model of your own"),
@@ -206,7 +228,7 @@ def test_own_folder_of_a_data_root(tiny_model, tmp_path, monkeypatch, caplog):
 )
 def test_bad_input_is_told(arguments, message, tmp_path):
     with pytest.raises(DataError, match=message):
-        run(*arguments, out=tmp_path)
+        run(*arguments) if len(arguments) > 2 else run(*arguments, out=tmp_path)
 
 
 def test_the_paper_profile_refuses_another_method(tiny_model, tmp_path):

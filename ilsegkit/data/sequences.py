@@ -15,6 +15,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ class ObjectSequence(Sequence[Sample]):
     seed : int
     objects : ObjectSet or Scenes
     skipped : int
-        How many were chosen but left out, because their files are damaged.
+        How many were chosen, or are in a small set, but are left out, because their files are damaged.
     """
 
     def __init__(self, spec: Spec, seed: int, objects: ObjectSet | Scenes) -> None:
@@ -212,6 +213,10 @@ def open_sequence(name: str, seed: int = 0, root: str | PathLike[str] | None = N
     (3, 'optic disc', True)
     """
     spec = _spec(name)
+    if most is not None and most < 1:
+        raise DataError(f"a sequence cannot have {most} objects; give 1 or more")
+    if not isinstance(seed, Integral) or seed < 0:
+        raise DataError(f"the seed {seed!r} is no whole number from 0 on; choose one")
     if spec.synthetic:
         total = spec.most or 0
         few = total if most is None else min(most, total)  # spread over all of them, for the sake of a drift
@@ -221,7 +226,11 @@ def open_sequence(name: str, seed: int = 0, root: str | PathLike[str] | None = N
     if not chosen:
         raise DataError(f"there is no object for the sequence {name!r} in {str(objects.root)!r}; is the data set complete?")
     part = objects.subset(chosen)
-    return ObjectSequence(spec, seed, part.check() if spec.size == "paper" else part)
+    if spec.size == "paper":
+        part.check()
+    else:
+        part.skipped = objects.skipped  # found when the set was opened
+    return ObjectSequence(spec, seed, part)
 
 
 def load_sequence(path: str | PathLike[str], root: str | PathLike[str] | None = None) -> ObjectSequence:
