@@ -170,6 +170,7 @@ def numbered(records: Sequence[ObjectRecord], size: tuple[int, int]) -> np.ndarr
 
     Examples
     --------
+    >>> from ilsegkit.runs import encode_mask
     >>> numbered([ObjectRecord(mask=encode_mask(np.eye(2, dtype=bool)))], (2, 2)).tolist()
     [[1, 0], [0, 1]]
     """

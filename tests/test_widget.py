@@ -442,7 +442,7 @@ def test_the_robot_needs_the_true_masks(tiny_model, squares, tmp_path):
     segmenter.close()
     tomorrow = ClickSegmenter(Session(tiny_model, "none"), photos, tmp_path)
     assert len(tomorrow.results()) == 1
-    with pytest.raises(DataError, match="give the widget truth"):
+    with pytest.raises(DataError, match=r"their true masks; give truth=\.\.\. again"):
         tomorrow.against_robot()
     tomorrow.close()
 
