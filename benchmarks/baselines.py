@@ -18,6 +18,7 @@ import torch
 import typer
 from real_sets import TASKS, dataset
 from skimage.segmentation import random_walker
+from tables import refuse_unknown
 from tqdm.auto import tqdm
 
 import ilsegkit as ils
@@ -110,8 +111,7 @@ def main(
     most: Annotated[int, typer.Option(help="objects of each set at most")] = 20,
     threads: int = 1,
 ) -> None:
-    if wrong := {*sets} - TASKS.keys():
-        raise typer.BadParameter(f"there is no set {', '.join(sorted(wrong))}; choose of {', '.join(TASKS)}")
+    refuse_unknown(sets, TASKS)
     typer.echo(table(ils.load_model(device="cpu"), sets, data, most, threads).to_markdown(index=False, floatfmt=".2f"))
 
 

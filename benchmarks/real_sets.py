@@ -22,7 +22,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import torch
 import typer
-from tables import LITERAL, clicks_table
+from tables import LITERAL, clicks_table, refuse_unknown
 from torch.utils.data import Subset
 
 import ilsegkit as ils
@@ -83,8 +83,8 @@ def main(
     out: Path = Path("runs/real_sets"),
     threads: int = 1,
 ) -> None:
-    if wrong := {*sets} - TASKS.keys() | {*modes} - {*MODES, *LITERAL}:
-        raise typer.BadParameter(f"there is no {', '.join(sorted(wrong))}; choose of {', '.join([*TASKS, *MODES, *LITERAL])}")
+    refuse_unknown(sets, TASKS)
+    refuse_unknown(modes, [*MODES, *LITERAL])
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     model = ils.load_model(weights, "cpu")

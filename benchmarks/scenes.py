@@ -12,7 +12,7 @@ from typing import Annotated
 
 import torch
 import typer
-from tables import clicks_table
+from tables import clicks_table, refuse_unknown
 
 import ilsegkit as ils
 from ilsegkit.adaptation import MODES
@@ -30,8 +30,8 @@ def main(
     out: Path = Path("runs/scenes"),
     threads: int = 1,
 ) -> None:
-    if wrong := {*names} - {*NAMES} | {*modes} - {*MODES}:
-        raise typer.BadParameter(f"there is no {', '.join(sorted(wrong))}; choose of {', '.join([*NAMES, *MODES])}")
+    refuse_unknown(names, NAMES)
+    refuse_unknown(modes, MODES)
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     model = ils.load_model(weights, "cpu")

@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
+from tables import refuse_unknown
 from torch import nn
 
 import ilsegkit as ils
@@ -241,8 +242,9 @@ def main(
         return
 
     of = ways(ils.load_model(device="cpu"))
-    if wrong := set(only) - of.keys():
-        raise typer.BadParameter(f"there is no row {wrong.pop()!r}; choose of {', '.join(of)}")
+    tables = table or (["ways"] if only else TABLES)
+    refuse_unknown(only, of)
+    refuse_unknown(tables, TABLES)
 
     def run(name: str, size: int, count: int) -> dict:
         command = [sys.executable, __file__, "--way", name]
@@ -253,9 +255,6 @@ def main(
         output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
         return json.loads(output.splitlines()[-1])
 
-    tables = table or (["ways"] if only else TABLES)
-    if unknown := set(tables) - set(TABLES):
-        raise typer.BadParameter(f"there is no table {unknown.pop()!r}; choose of {', '.join(TABLES)}")
     typer.echo(f"{size} px, {threads} threads, {device}, torch {torch.__version__}")
     if "ways" in tables:
         # The first click warms up.

@@ -1,9 +1,10 @@
-"""The table that `real_sets.py` and `scenes.py` print."""
+"""The table that `real_sets.py` and `scenes.py` print, and the names that benchmarks are given."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
+import typer
 
 import ilsegkit as ils
 from ilsegkit.adaptation import MODES
@@ -11,6 +12,12 @@ from ilsegkit.metrics import mean_interval
 
 #: Modes in which IA is Algorithm 1 to the letter.
 LITERAL = ("literal IA", "literal IA+SA")
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Tell a wrong name before anything is measured."""
+    if wrong := set(given) - set(known):
+        raise typer.BadParameter(f"there is no {', '.join(sorted(wrong))}; choose of {', '.join(known)}")
 
 
 def clicks_table(records: Path, targets: Mapping[str, float], heading: str) -> pd.DataFrame:

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
+from tables import refuse_unknown
 
 import ilsegkit as ils
 from ilsegkit.adaptation import Adaptation, Settings, named_adaptation
@@ -131,8 +132,7 @@ def main(
     out: Path = Path("runs/tune"),
     threads: int = 1,
 ) -> None:
-    if mode not in ("IA", "SA"):
-        raise typer.BadParameter(f"there are settings of IA and of SA, none of {mode!r}")
+    refuse_unknown([mode], ("IA", "SA"))
     if plot_to is not None and not alone:
         raise typer.BadParameter("--plot shows what one setting does while all else is as stored: give --alone, too")
     if keep and mode == "IA":

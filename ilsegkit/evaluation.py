@@ -267,8 +267,7 @@ def evaluate(
     log = None
     if records is not None:
         header = {"target_iou": target_iou, "max_clicks": max_clicks, "rule": rule, **identity(dataset, session)}
-        ids = [name for name, _ in objects] if (objects := _objects(dataset)) is not None else None
-        log = _Records(home_expanded(records), header, session, ids)
+        log = _Records(home_expanded(records), header, session, [name for name, _ in _objects(dataset) or ()])
     done = log.done if log else []
     way = "fixed" if session.adapt == "none" else session.adapt
     bar = tqdm(total=len(dataset), initial=len(done), desc=way, unit="object", disable=not progress, leave=False)
@@ -398,8 +397,6 @@ def _json(content: Any) -> str:
 def _lines(path: Path) -> list[dict[str, Any]]:
     """The header and the records in a file; none if it is not there. What is something else is not ours to write over."""
     something_else = DataError(f"{str(path)!r} is there and holds no records of an evaluation; name a new file, or remove it")
-    if path.is_dir():
-        raise something_else
     if not path.is_file():
         return []
     try:
@@ -417,7 +414,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 class _Records:
     """Records on disk. The first line says which evaluation they belong to."""
 
-    def __init__(self, path: Path, header: dict[str, Any], session: Session, ids: list[str] | None) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], session: Session, ids: Sequence[str]) -> None:
+        """`ids` are the objects' where they are known, else empty."""
         if path.is_dir():
             raise DataError(f"{str(path)!r} is a folder and holds no records of an evaluation; name a new file")
         self.path, self.state = path, path.with_name(f"{path.name}.state")
@@ -434,7 +432,7 @@ class _Records:
             self.lock.release()
             raise
 
-    def _begin(self, session: Session, ids: list[str] | None) -> None:
+    def _begin(self, session: Session, ids: Sequence[str]) -> None:
         """Take up what is there, if it is of this evaluation."""
         path, header = self.path, self.header
         lines = _lines(path)
@@ -446,7 +444,7 @@ class _Records:
                     f"{str(path)!r} has the records of another evaluation ({', '.join(different)}); name a new file{hint}"
                 )
             self.done = lines[1:]
-            for number, (record, wanted) in enumerate(zip(self.done, ids or [], strict=False), 1):
+            for number, (record, wanted) in enumerate(zip(self.done, ids, strict=False), 1):
                 if record["object_id"] != json.loads(_json(wanted)):
                     raise DataError(
                         f"{str(path)!r} has {record['object_id']!r} as object {number}, where {wanted!r} is now: these are "

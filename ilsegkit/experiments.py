@@ -438,9 +438,7 @@ def _open(part: str | OwnFolder, seed: int, root: str | PathLike[str] | None, mo
             objects = FolderDataset(base / part.folder)
             order = np.random.default_rng(seed).permutation(len(objects))[:most]
             spec = Spec(part.name, "class", "small", part.name, part.target_iou)
-            part_of = objects.subset(order.tolist())
-            part_of.skipped = objects.skipped
-            return ObjectSequence(spec, seed, part_of)
+            return ObjectSequence(spec, seed, objects.subset(order.tolist()))
     if part.instead is not None:
         return open_sequence(part.instead, seed, root, most)
     raise DataError(

@@ -307,10 +307,10 @@ def _config_for(architecture: str, encoder: str) -> ModelConfig:
         return config
     try:
         known = smp.encoders.get_preprocessing_params(encoder)
-        (red, green, blue), spread = ([255 * float(value) for value in known[name]] for name in ("mean", "std"))
+        mean, std = ([255 * float(value) for value in known[name]] for name in ("mean", "std"))
     except (KeyError, TypeError, ValueError, RuntimeError):  # that there is no such encoder is told when it is built
         return config
-    return replace(config, mean=(red, green, blue), std=(spread[0], spread[1], spread[2]))
+    return replace(config, mean=(mean[0], mean[1], mean[2]), std=(std[0], std[1], std[2]))
 
 
 def _layout(network: nn.Module) -> torch.memory_format:

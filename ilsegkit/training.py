@@ -12,14 +12,10 @@ from __future__ import annotations
 import json
 import logging
 import math
-import multiprocessing
 import operator
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from os import PathLike
 from pathlib import Path
@@ -30,17 +26,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
-from .clicks import Click, next_click, sample_clicks
-from .data.crops import Crop, RandomCrops
+from .clicks import next_click
+from .data.crops import RandomCrops
 from .data.folder import FolderDataset
-from .errors import DataError, IlsegkitError, MissingExtraError, WeightsError, check_ranges
+from .errors import DataError, MissingExtraError, WeightsError, check_ranges
 from .guidance import guidance_maps
 from .lock import locked
 from .losses import cross_entropy
 from .model import InteractiveSegmenter, save_model
+from .slots import Slot, Starts, begin_robot, first_clicks, kept, supply_of, taken_up
 
 __all__ = ["LOSSES", "Recipe", "focal_loss", "imagenet_encoder", "train"]
 
@@ -176,97 +172,6 @@ def imagenet_encoder(model: InteractiveSegmenter) -> dict[str, Tensor]:
     return rgb.encoder.state_dict()
 
 
-class _From(Sampler[int]):
-    """Indices start, start + 1, ...: where a stopped training goes on."""
-
-    def __init__(self, start: int) -> None:
-        self.start = start
-
-    def __iter__(self) -> Iterator[int]:
-        index = self.start
-        while True:
-            yield index
-            index += 1
-
-
-def _as_is(crop: Any) -> Any:
-    """No collating: batches are put together from slots."""
-    return crop
-
-
-def _first_clicks(crop: Crop, stage: int, rng: np.random.Generator) -> list[Click]:
-    """Sampled clicks; in stage 2, for half of the objects the robot user's first click, as at test time."""
-    target = crop.target == 1
-    if stage == 2 and rng.random() < 0.5:
-        click = next_click(np.zeros_like(target), target)
-        return [click] if click else []
-    return sample_clicks(target, rng, crop.others, ignore=crop.target == -1)
-
-
-class _Starts(Dataset["_Slot | IlsegkitError"]):
-    """Objects with the clicks they start from. The first ones are for stage 1: as many as it uses up."""
-
-    def __init__(self, crops: RandomCrops, first_stage: int) -> None:
-        self.crops, self.first_stage = crops, first_stage
-
-    def __getitem__(self, index: int) -> _Slot | IlsegkitError:
-        try:
-            crop, rng = self.crops[index], np.random.default_rng([self.crops.seed, 1, index])
-        except IlsegkitError as error:  # raised in a worker's process, its sentence would be the whole traceback
-            return error
-        return _Slot(index, crop, _first_clicks(crop, 1 if index < self.first_stage else 2, rng))
-
-
-@dataclass
-class _Slot:
-    """A place in the batch: an object, the clicks it has so far, and the next one, which may still be on its way."""
-
-    index: int
-    crop: Crop
-    clicks: list[Click]
-    rounds: int = 0
-    coming: Future[Click | None] | None = None
-
-
-def _usable(found: _Slot | IlsegkitError) -> _Slot:
-    if isinstance(found, IlsegkitError):
-        raise found
-    return found
-
-
-def _kept(slot: _Slot | None) -> list | None:
-    """What a checkpoint keeps of an object under way: which it is, its clicks with the next one, and its rounds."""
-    click = None if slot is None or slot.coming is None else slot.coming.result()
-    if slot is None or click is None:  # there would be another object next
-        return None
-    return [slot.index, [[c.x, c.y, c.positive] for c in (*slot.clicks, click)], slot.rounds]
-
-
-def _taken_up(starts: _Starts, kept: list | None) -> _Slot | None:
-    """The object that `_kept` was given."""
-    if kept is None:
-        return None
-    index, clicks, rounds = kept
-    slot = _usable(starts[index])
-    *slot.clicks, click = [Click(*click) for click in clicks]
-    slot.rounds, slot.coming = rounds, Future()
-    slot.coming.set_result(click)
-    return slot
-
-
-def _robot() -> None:
-    """Begin a process that finds clicks: an interrupt is for the training, and it does not outlive that, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    training = multiprocessing.parent_process()
-
-    def leave() -> None:
-        if training is not None:
-            training.join()
-            os._exit(1)
-
-    threading.Thread(target=leave, daemon=True).start()
-
-
 @torch.no_grad()
 def _try_size(model: InteractiveSegmenter, size: int) -> None:
     """Tell now, not in the first step, that a network cannot take such images."""
@@ -295,7 +200,7 @@ def _calibrate(model: InteractiveSegmenter, crops: RandomCrops, seed: int, count
     for index in tqdm(range(count), "calibrating", unit="crop", leave=False):
         crop = crops[index]
         rng = np.random.default_rng([seed, 3, index])
-        guidance = guidance_maps(_first_clicks(crop, 2, rng), crops.size, crops.size, model.config.click_radius)
+        guidance = guidance_maps(first_clicks(crop, 2, rng), crops.size, crops.size, model.config.click_radius)
         logits.append(model(crop.image[None].to(model.device).float(), guidance[None].to(model.device))[0, 0].cpu())
         targets.append(torch.from_numpy(crop.target).float())
     scales = np.geomspace(0.25, 8, 61)
@@ -418,12 +323,12 @@ def _train(
     _try_size(model, recipe.size)
     crops = RandomCrops(folders, recipe.size, recipe.seed, recipe.paste)
     first_stage = round(recipe.first_stage * recipe.iterations)
-    starts = _Starts(crops, first_stage * recipe.batch)
+    starts = Starts(crops, first_stage * recipe.batch)
     # Two batches take turns: while one is trained on, the next clicks of the other are found.
-    turns: list[list[_Slot | None]] = [[_taken_up(starts, kept) for kept in slots] for slots in under_way]
+    turns: list[list[Slot | None]] = [[taken_up(starts, item) for item in slots] for slots in under_way]
     turns = turns or [[None] * recipe.batch, [None] * recipe.batch]
-    supply = iter(DataLoader(starts, batch_size=None, sampler=_From(drawn), collate_fn=_as_is, num_workers=workers))
-    robots: Executor = ProcessPoolExecutor(workers, initializer=_robot) if workers else ThreadPoolExecutor(1)
+    supply = supply_of(starts, drawn, workers)
+    robots: Executor = ProcessPoolExecutor(workers, initializer=begin_robot) if workers else ThreadPoolExecutor(1)
     try:
         model.train()
         saved = time.monotonic()
@@ -440,7 +345,7 @@ def _train(
                     if click is not None:
                         slot.clicks.append(click)
                         continue
-                slots[i] = _usable(next(supply))
+                slots[i] = next(supply)
                 drawn += 1
             batch = [slot for slot in slots if slot is not None]
             image = torch.stack([slot.crop.image for slot in batch]).to(device).float()
@@ -501,7 +406,7 @@ def _train(
                     "data": data,
                     "network": network,
                     "start": begun_from,
-                    "under_way": [[_kept(slot) for slot in slots] for slots in turns],
+                    "under_way": [[kept(slot) for slot in slots] for slots in turns],
                     "iteration": done,
                     "drawn": drawn,
                     "seconds": time.monotonic() - began,

@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ilsegkit import training
+from ilsegkit import slots, training
 from ilsegkit.clicks import Click
 from ilsegkit.data import FolderDataset
+from ilsegkit.data.crops import Crop
 from ilsegkit.errors import DataError, ImageError, WeightsError
 from ilsegkit.model import InteractiveSegmenter, load_model
 from ilsegkit.session import Session
@@ -234,8 +235,8 @@ def test_robots_do_not_outlive_a_training_that_is_killed(tmp_path):
     code = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
-from ilsegkit.training import _robot
-pool = ProcessPoolExecutor(2, initializer=_robot)
+from ilsegkit.slots import begin_robot
+pool = ProcessPoolExecutor(2, initializer=begin_robot)
 print(*{job.result() for job in [pool.submit(os.getpid) for _ in range(4)]}, flush=True)
 time.sleep(60)
 """
@@ -395,7 +396,7 @@ def test_unknown_loss_is_refused_before_anything_is_written(tiny_model, folders,
 def test_first_stage_samples_and_second_iterates(tiny_model, folders, tmp_path, monkeypatch):
     """In stage 1 every object is new in every step; in stage 2 objects stay and get clicks on the model's own errors."""
     started, corrected, seen = [], [], []
-    first_clicks, next_click, maps = training._first_clicks, training.next_click, training.guidance_maps
+    first_clicks, next_click, maps = slots.first_clicks, training.next_click, training.guidance_maps
 
     def spy_first(crop, stage, rng):
         started.append((len(seen) // 4, stage))
@@ -426,7 +427,7 @@ def test_first_stage_samples_and_second_iterates(tiny_model, folders, tmp_path, 
             pass
 
     monkeypatch.setattr(training, "ThreadPoolExecutor", AtOnce)
-    monkeypatch.setattr(training, "_first_clicks", spy_first)
+    monkeypatch.setattr(slots, "first_clicks", spy_first)
     monkeypatch.setattr(training, "_calibrate", lambda *_: 1.0)  # it makes clicks of its own
     monkeypatch.setattr(training, "next_click", spy_next)
     monkeypatch.setattr(training, "guidance_maps", spy_maps)
@@ -453,7 +454,7 @@ def test_first_clicks(folders, stage):
     robot = training.next_click(np.zeros_like(target), target)
     kinds = set()
     for seed in range(40):
-        clicks = training._first_clicks(crop, stage, np.random.default_rng(seed))
+        clicks = slots.first_clicks(crop, stage, np.random.default_rng(seed))
         assert all(isinstance(click, Click) and target[click.y, click.x] == click.positive for click in clicks)
         kinds.add(clicks == [robot])
     assert kinds == ({False} if stage == 1 else {True, False})
@@ -480,7 +481,7 @@ def test_calibration_makes_the_network_as_sure_as_it_is_right(tiny_model, monkey
     for _ in range(8):
         bright = rng.random((32, 32)) < 0.3
         target = np.where(rng.random((32, 32)) < 0.1, ~bright, bright).astype(np.int8)  # wrong in one of ten pixels
-        crops.append(training.Crop(torch.from_numpy(bright * np.uint8(255))[None].expand(3, -1, -1), target, ~bright))
+        crops.append(Crop(torch.from_numpy(bright * np.uint8(255))[None].expand(3, -1, -1), target, ~bright))
 
     class Crops(list):
         size = 32

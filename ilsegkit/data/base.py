@@ -120,10 +120,9 @@ class ObjectSet(Sequence[Sample]):
         return self
 
     def subset(self, indices: Iterable[int]) -> Self:
-        """The set with only these objects, in this order."""
+        """The set with only these objects, in this order; `skipped` stays that of the whole set."""
         part = copy.copy(self)
         part.entries = [self.entries[index] for index in indices]
-        part.skipped = 0
         return part
 
     def _examined(self, entries: Iterable[ObjectEntry]) -> Iterator[ObjectEntry]:

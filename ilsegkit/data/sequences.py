@@ -226,11 +226,7 @@ def open_sequence(name: str, seed: int = 0, root: str | PathLike[str] | None = N
     if not chosen:
         raise DataError(f"there is no object for the sequence {name!r} in {str(objects.root)!r}; is the data set complete?")
     part = objects.subset(chosen)
-    if spec.size == "paper":
-        part.check()
-    else:
-        part.skipped = objects.skipped  # found when the set was opened
-    return ObjectSequence(spec, seed, part)
+    return ObjectSequence(spec, seed, part.check() if spec.size == "paper" else part)
 
 
 def load_sequence(path: str | PathLike[str], root: str | PathLike[str] | None = None) -> ObjectSequence:
