@@ -38,6 +38,8 @@ autodoc_typehints = "none"  # the numpydoc sections tell them
 
 html_theme = "furo"
 html_title = "ilsegkit"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 linkcheck_ignore = [r"https?://localhost.*", r"https://(colab\.research\.google\.com|mybinder\.org)/.*"]
 
 # Sphinx would take that of the widgets' base class.
